@@ -1,0 +1,3 @@
+//! Configuration: files → fragments → merged values with their origin → validated settings.
+
+pub mod settings;

@@ -1,0 +1,65 @@
+//! Validated settings: what the rest of the program sees of the configuration.
+
+use crate::model::{DiscoveryUrl, NodeAddress};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What `swarm-agent run` needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentSettings {
+    /// `agent.log-level`
+    pub log_level: LogLevel,
+    /// `agent.state-directory`
+    pub state_directory: PathBuf,
+    pub discovery: DiscoverySettings,
+    pub engine: EngineSettings,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiscoverySettings {
+    pub url: DiscoveryUrl,
+    pub advertise: NodeAddress,
+    pub heartbeat: Duration,
+    pub ttl: Duration,
+    /// One uniform random sleep of at most this before the first registration.
+    pub delay: Duration,
+    pub connect_timeout: Duration,
+    /// The whole of one request, connecting included.
+    pub timeout: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineSettings {
+    /// Path of the engine's unix socket.
+    pub socket: PathBuf,
+    pub unit: String,
+    /// How long the entry stays while the unit runs a restart job.
+    pub grace: Duration,
+    pub probe_interval: Duration,
+    pub probe_timeout: Duration,
+    /// Good probes in a row to enter.
+    pub healthy_after: u32,
+    /// Bad probes in a row to leave.
+    pub unhealthy_after: u32,
+}
+
+/// What `swarm-agent serve` needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerSettings {
+    /// `agent.log-level`
+    pub log_level: LogLevel,
+    /// `server.listen`
+    pub listen: SocketAddr,
+    /// `server.state-directory`
+    pub state_directory: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}

@@ -1,0 +1,75 @@
+//! Discovery services, one file each. An adapter makes one attempt per call, with a timeout of its
+//! own, and returns a typed error; retries belong to the caller.
+
+pub mod token;
+
+use crate::model::{DiscoveryUrl, NodeAddress};
+use std::time::Duration;
+
+/// A cluster in a discovery service, as the agent sees it.
+#[async_trait::async_trait]
+pub trait Backend: Send + Sync {
+    /// Puts the entry in, or renews it, for `ttl` (whole seconds on the wire, rounded up).
+    async fn register(&self, address: &NodeAddress, ttl: Duration) -> Result<(), BackendError>;
+
+    /// Takes the entry out. An entry that is not there is no error.
+    async fn deregister(&self, address: &NodeAddress) -> Result<(), BackendError>;
+
+    /// The entries as they are now, sorted; those that can't be parsed come apart.
+    async fn list(&self) -> Result<Listing, BackendError>;
+}
+
+/// One answer to "who is in the cluster?".
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Listing {
+    pub nodes: Vec<NodeAddress>,
+    /// Entries that are no node addresses, as the server gave them: to be reported and skipped.
+    pub unreadable: Vec<String>,
+}
+
+/// Why one attempt failed. Display names the server and never the token.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BackendError {
+    #[error("no connection to {server}: {cause}")]
+    Connect { server: String, cause: String },
+    #[error("no answer from {server} within {}", humantime::format_duration(*.timeout))]
+    Timeout { server: String, timeout: Duration },
+    /// The server answered, and not with success.
+    #[error("{server} answered {status}{}", detail(.message))]
+    Status { server: String, status: u16, message: String, retry_after: Option<Duration> },
+    #[error("the connection to {server} broke: {cause}")]
+    Broken { server: String, cause: String },
+    #[error("{server} gave an answer that is not understood: {what}")]
+    Garbled { server: String, what: String },
+    #[error("the HTTP client can't be built: {0}")]
+    Client(String),
+}
+
+impl BackendError {
+    /// How long the server asked us to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Status { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+}
+
+fn detail(message: &str) -> String {
+    if message.is_empty() { String::new() } else { format!(": {message}") }
+}
+
+/// Bounds for one attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    pub connect: Duration,
+    /// The whole attempt, connecting included.
+    pub total: Duration,
+}
+
+/// Builds the backend that a URL names.
+pub fn open(url: &DiscoveryUrl, timeouts: Timeouts) -> Result<Box<dyn Backend>, BackendError> {
+    match url {
+        DiscoveryUrl::Token(url) => Ok(Box::new(token::TokenBackend::new(url.clone(), timeouts)?)),
+    }
+}

@@ -1,0 +1,8 @@
+//! swarm-agent: keeps the local Docker Engine's address registered in a discovery service while
+//! the engine works. The folders are layers; `tests/layers.rs` holds them to their order.
+
+pub mod cli;
+pub mod config;
+pub mod discovery;
+pub mod discovery_server;
+pub mod model;

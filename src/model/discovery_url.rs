@@ -1,0 +1,227 @@
+//! Where a cluster's list of nodes lives.
+
+use super::token::{Token, TokenError};
+use std::fmt;
+use std::str::FromStr;
+
+/// A discovery service and the cluster in it, as `discovery.url` names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DiscoveryUrl {
+    /// The token protocol over HTTP: `http(s)://host[:port]/path/clusters/TOKEN` or
+    /// `token://host[:port]/path/TOKEN` (which is https).
+    Token(TokenUrl),
+}
+
+/// A cluster at a discovery server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenUrl {
+    pub server: ServerUrl,
+    pub token: Token,
+}
+
+/// A discovery server: scheme, authority and the path under which the protocol is served.
+/// `http://disco:8970/v1` has the path `/v1`; requests go to `/v1/clusters…`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerUrl {
+    tls: bool,
+    authority: String,
+    path: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DiscoveryUrlError {
+    #[error("it is empty; write http://HOST:PORT/v1/clusters/TOKEN (`swarm-agent create` makes a token)")]
+    Empty,
+    #[error("scheme `{0}` is not known; this version knows http, https and token")]
+    Scheme(String),
+    #[error("`{0}` has no scheme; write http://HOST:PORT/v1/clusters/TOKEN")]
+    NoScheme(String),
+    #[error("`{0}` is not a host or host:port (port 1 to 65535, IPv6 in brackets)")]
+    Authority(String),
+    #[error("user and password don't belong in a URL")]
+    Credentials,
+    #[error("a query or fragment (`?`, `#`) has no meaning here")]
+    Extra,
+    #[error("the path must end in /clusters/TOKEN, for example /v1/clusters/0a1b2c")]
+    NoCluster,
+    #[error(
+        "token://TOKEN meant a hosted service that was shut down in 2019; run `swarm-agent serve` and write token://HOST:PORT/v1/TOKEN, or http://HOST:PORT/v1/clusters/TOKEN"
+    )]
+    BareToken,
+    #[error(transparent)]
+    Token(#[from] TokenError),
+}
+
+impl FromStr for DiscoveryUrl {
+    type Err = DiscoveryUrlError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.is_empty() {
+            return Err(DiscoveryUrlError::Empty);
+        }
+        let (scheme, rest) = text.split_once("://").ok_or_else(|| DiscoveryUrlError::NoScheme(text.to_owned()))?;
+        match scheme {
+            "http" | "https" => cluster_url(scheme == "https", rest),
+            "token" => token_url(rest),
+            other => Err(DiscoveryUrlError::Scheme(other.to_owned())),
+        }
+        .map(Self::Token)
+    }
+}
+
+impl FromStr for ServerUrl {
+    type Err = DiscoveryUrlError;
+
+    /// `http://disco:8970` and `http://disco:8970/v1` are the same server: `/v1` is where ours serves.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (scheme, rest) = text.split_once("://").ok_or_else(|| DiscoveryUrlError::NoScheme(text.to_owned()))?;
+        let tls = match scheme {
+            "http" => false,
+            "https" | "token" => true,
+            other => return Err(DiscoveryUrlError::Scheme(other.to_owned())),
+        };
+        let (authority, path) = split_authority(rest)?;
+        let path = path.trim_end_matches('/').trim_end_matches("/clusters");
+        let path = if path.is_empty() { "/v1" } else { path };
+        Ok(Self { tls, authority, path: path.to_owned() })
+    }
+}
+
+impl ServerUrl {
+    pub fn tls(&self) -> bool {
+        self.tls
+    }
+
+    /// `http://disco:8970/v1/clusters`: where clusters are made.
+    pub fn clusters(&self) -> String {
+        format!("{}://{}{}/clusters", self.scheme(), self.authority, self.path)
+    }
+
+    fn scheme(&self) -> &'static str {
+        if self.tls { "https" } else { "http" }
+    }
+}
+
+impl TokenUrl {
+    /// `http://disco:8970/v1/clusters/TOKEN`: names the token, so it is not for logs.
+    pub fn cluster(&self) -> String {
+        format!("{}/{}", self.server.clusters(), self.token.as_str())
+    }
+}
+
+/// Scheme and authority only: what a log may say.
+impl fmt::Display for ServerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme(), self.authority)
+    }
+}
+
+/// The server without the token: what a log may say.
+impl fmt::Display for DiscoveryUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Token(url) => url.server.fmt(f),
+        }
+    }
+}
+
+impl DiscoveryUrl {
+    /// The whole URL, token included, as it is kept in the state directory.
+    pub fn to_secret_string(&self) -> String {
+        match self {
+            Self::Token(url) => url.cluster(),
+        }
+    }
+}
+
+fn cluster_url(tls: bool, rest: &str) -> Result<TokenUrl, DiscoveryUrlError> {
+    let (authority, path) = split_authority(rest)?;
+    let (base, token) = path.rsplit_once('/').ok_or(DiscoveryUrlError::NoCluster)?;
+    let path = base.strip_suffix("/clusters").ok_or(DiscoveryUrlError::NoCluster)?;
+    Ok(TokenUrl { server: ServerUrl { tls, authority, path: path.to_owned() }, token: token.parse()? })
+}
+
+fn token_url(rest: &str) -> Result<TokenUrl, DiscoveryUrlError> {
+    if !rest.contains('/') {
+        return Err(DiscoveryUrlError::BareToken);
+    }
+    let (authority, path) = split_authority(rest)?;
+    let (path, token) = path.rsplit_once('/').ok_or(DiscoveryUrlError::NoCluster)?;
+    Ok(TokenUrl { server: ServerUrl { tls: true, authority, path: path.to_owned() }, token: token.parse()? })
+}
+
+/// Authority and path (which keeps its leading `/`, or is empty).
+fn split_authority(rest: &str) -> Result<(String, &str), DiscoveryUrlError> {
+    if rest.contains(['?', '#']) {
+        return Err(DiscoveryUrlError::Extra);
+    }
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    if authority.contains('@') {
+        return Err(DiscoveryUrlError::Credentials);
+    }
+    let with_port = if has_port(authority) { authority.to_owned() } else { format!("{authority}:1") };
+    match with_port.parse::<super::NodeAddress>() {
+        Ok(_) => Ok((authority.to_owned(), path)),
+        Err(_) => Err(DiscoveryUrlError::Authority(authority.to_owned())),
+    }
+}
+
+fn has_port(authority: &str) -> bool {
+    authority.rsplit_once(':').is_some_and(|(host, _)| !host.starts_with('[') || host.ends_with(']'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cluster(text: &str) -> Result<String, DiscoveryUrlError> {
+        text.parse().map(|DiscoveryUrl::Token(url)| url.cluster())
+    }
+
+    #[test]
+    fn the_classic_token_url_is_https_and_splits_at_the_last_slash() {
+        assert_eq!(cluster("token://disco:8970/v1/abc"), Ok("https://disco:8970/v1/clusters/abc".into()));
+        assert_eq!(cluster("token://disco/abc"), Ok("https://disco/clusters/abc".into()));
+        assert_eq!(
+            cluster("http://[fd00::1]:8970/v1/clusters/abc"),
+            Ok("http://[fd00::1]:8970/v1/clusters/abc".into())
+        );
+    }
+
+    #[test]
+    fn a_log_never_sees_the_token() -> Result<(), DiscoveryUrlError> {
+        let url: DiscoveryUrl = "http://disco:8970/v1/clusters/s3cret".parse()?;
+        assert_eq!(url.to_string(), "http://disco:8970");
+        assert!(!format!("{url:?}").contains("s3cret"));
+        Ok(())
+    }
+
+    #[test]
+    fn a_server_is_named_with_or_without_its_path() -> Result<(), DiscoveryUrlError> {
+        for text in
+            ["http://disco:8970", "http://disco:8970/", "http://disco:8970/v1", "http://disco:8970/v1/clusters/"]
+        {
+            assert_eq!(text.parse::<ServerUrl>()?.clusters(), "http://disco:8970/v1/clusters", "{text}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn says_what_is_wrong_with_a_url() {
+        use DiscoveryUrlError as E;
+        for (text, error) in [
+            ("", E::Empty),
+            ("token://abc", E::BareToken),
+            ("disco:8970", E::NoScheme("disco:8970".into())),
+            ("etcd://a/b", E::Scheme("etcd".into())),
+            ("http://disco:8970", E::NoCluster),
+            ("http://disco:8970/v1/clusters/", E::Token(TokenError)),
+            ("http://u:p@disco/v1/clusters/a", E::Credentials),
+            ("http://disco:0/v1/clusters/a", E::Authority("disco:0".into())),
+            ("http:///v1/clusters/a", E::Authority(String::new())),
+            ("http://disco/v1/clusters/a?x", E::Extra),
+        ] {
+            assert_eq!(text.parse::<DiscoveryUrl>(), Err(error), "{text}");
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Plain types that every layer may use. Nothing here does I/O or reads a clock.
+
+pub mod address;
+pub mod backoff;
+pub mod discovery_url;
+pub mod engine;
+pub mod moment;
+pub mod registration;
+pub mod token;
+pub mod unit;
+
+pub use address::NodeAddress;
+pub use backoff::Backoff;
+pub use discovery_url::{DiscoveryUrl, ServerUrl, TokenUrl};
+pub use engine::{EngineHealth, EngineInfo, ProbeFault};
+pub use moment::Moment;
+pub use registration::{HeldEntry, RegistrationStatus};
+pub use token::Token;
+pub use unit::{ActiveState, Job, JobKind, LoadState, UnitState, UnitView};

@@ -1,0 +1,32 @@
+//! What is known of our entry in the discovery service.
+
+use super::NodeAddress;
+
+/// An entry that a process of ours put in and did not take out; kept in the state directory, so that
+/// the next process can resume or remove it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldEntry {
+    /// The discovery URL, token included.
+    pub url: String,
+    pub address: NodeAddress,
+}
+
+/// Where our entry stands, as `STATUS=` says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RegistrationStatus {
+    /// Not in the discovery service, and that is as it should be.
+    Absent,
+    /// On the way in; `error` is why the last attempt failed, if one did.
+    Joining {
+        error: Option<String>,
+    },
+    Present,
+    /// In, but the last beat failed: the entry lives until its ttl ends.
+    Unconfirmed {
+        error: String,
+    },
+    /// On the way out.
+    Leaving {
+        error: Option<String>,
+    },
+}
