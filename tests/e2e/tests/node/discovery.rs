@@ -24,7 +24,9 @@ fn outage(fleet: &Fleet, length: Duration, begin: impl FnOnce() -> e2e::Result<(
     let healed = Instant::now();
     let lister = fleet.lister()?;
     lister.present_since(healed, &address, 60 * SECOND)?;
-    wait_for("the word that it recovered", 60 * SECOND, || Ok::<_, e2e::Error>(!fleet.events(DISCOVERY_RECOVERED)?.is_empty()).unwrap_or(false))?;
+    wait_for("the word that it recovered", 60 * SECOND, || {
+        fleet.events(DISCOVERY_RECOVERED).is_ok_and(|events| !events.is_empty())
+    })?;
 
     assert_eq!(node.main_pid("swarm-agent.service")?, pid, "the agent was restarted");
     assert_eq!(node.unit("swarm-agent.service")?.n_restarts(), 0);
@@ -41,8 +43,12 @@ fn outage(fleet: &Fleet, length: Duration, begin: impl FnOnce() -> e2e::Result<(
 fn a_server_that_hangs_is_waited_for() -> TestResult {
     let fleet = Fleet::registered("server-hangs", QUICK)?;
     let signal = |signal| fleet.server.signal("swarm-discovery.service", signal);
-    // shorter than the server's own watchdog, which would restart it
-    outage(&fleet, 25 * SECOND, || signal(Signal::SIGSTOP), || signal(Signal::SIGCONT))
+    // without its watchdog, which would restart it
+    fleet.server.write("/etc/systemd/system/swarm-discovery.service.d/hang.conf", "[Service]\nWatchdogSec=0\n")?;
+    fleet.server.ok(["systemctl", "daemon-reload"])?;
+    fleet.server.ok(["systemctl", "restart", "swarm-discovery"])?;
+    fleet.lister()?.wait_present(&fleet.address(), 10 * SECOND)?;
+    outage(&fleet, 70 * SECOND, || signal(Signal::SIGSTOP), || signal(Signal::SIGCONT))
 }
 
 #[test]

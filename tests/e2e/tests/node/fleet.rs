@@ -1,7 +1,7 @@
 //! What most tests start from: a discovery server on `server`, an agent on `node`, and a client that lists.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use e2e::{Cluster, Image, Machine, Result};
 
@@ -21,7 +21,7 @@ pub fn package() -> Result<PathBuf> {
     let path = std::env::var_os("SWARM_AGENT_DEB").map(PathBuf::from);
     match path.filter(|path| path.is_file()) {
         Some(path) => Ok(path),
-        None => e2e::missing_package(),
+        None => anyhow::bail!("SWARM_AGENT_DEB names no package: run `make test`, or set it to what `make deb` built"),
     }
 }
 
@@ -100,12 +100,6 @@ impl Fleet {
         entries.retain(|entry| entry.message_id().as_deref() == Some(id));
         Ok(entries)
     }
-}
-
-/// Asserts that something took no longer than it may.
-pub fn assert_within(what: &str, limit: Duration, since: Instant) {
-    let took = since.elapsed();
-    assert!(took <= limit, "{what} took {took:?}, more than {limit:?}");
 }
 
 /// A machine on which Docker was never installed, but can be.
