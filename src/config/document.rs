@@ -1,7 +1,7 @@
 //! One TOML file as a fragment. All its mistakes are reported, not just the first.
 
 use super::error::ConfigError;
-use super::fragment::{Fragment, expected};
+use super::fragment::{Fragment, expected, one_line};
 use super::origin::{Lines, Origin, Position};
 use super::problem::{Problem, What};
 use super::schema::{Key, Kind};
@@ -64,11 +64,19 @@ impl Reader<'_> {
         if !self.broken.insert(position.line) {
             return;
         }
+        // looks back through the text: not for errors that nobody will see
+        let key = if self.fragment.errors.len() < MAX_ERRORS { key_at(self.text, offset) } else { None };
+        let example = key.as_deref().and_then(schema::find).map(|key| key.example);
         let problem = match error.message() {
             "duplicate key" => Problem::Duplicate,
-            message => Problem::Syntax { message: message.escape_debug().to_string() },
+            message if message.starts_with("string values must be quoted") => {
+                let missing = error.span().is_some_and(|span| span.is_empty());
+                let message = if missing { "the value is missing" } else { "strings and durations need quotes" };
+                Problem::Syntax { message: message.to_owned(), example }
+            }
+            // the rest is not about the type of the value, so the example would not help
+            message => Problem::Syntax { message: message.to_owned(), example: None },
         };
-        let key = key_at(self.text, offset);
         self.fragment.errors.push(ConfigError { origin: Some(self.origin(position)), key, problem });
     }
 
@@ -139,7 +147,7 @@ impl Reader<'_> {
     }
 
     fn reject(&mut self, at: Position, name: &str, problem: Problem) {
-        self.fragment.reject(self.origin(at), name.escape_debug().to_string(), problem);
+        self.fragment.reject(self.origin(at), one_line(name), problem);
     }
 
     fn origin(&self, position: Position) -> Origin {

@@ -38,7 +38,7 @@ impl Fragment {
     }
 
     pub fn reject_unknown_key(&mut self, origin: Origin, path: &str) {
-        self.reject(origin, shown_path(path), unknown_key(path));
+        self.reject(origin, one_line(path), unknown_key(path));
     }
 }
 
@@ -79,6 +79,10 @@ fn unknown_key(path: &str) -> Problem {
 }
 
 /// A key as an error may show it: whatever somebody wrote, on one line.
-fn shown_path(path: &str) -> String {
-    path.escape_debug().to_string()
+pub fn one_line(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() { shown.extend(c.escape_debug()) } else { shown.push(c) }
+    }
+    shown
 }

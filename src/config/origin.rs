@@ -66,7 +66,8 @@ mod tests {
     #[test]
     fn columns_count_characters() {
         let lines = Lines::new("a = 1\r\n# é\nüb = 2");
-        for (offset, line, column) in [(0, 1, 1), (4, 1, 5), (7, 2, 1), (10, 2, 4), (12, 3, 1), (14, 3, 2), (99, 3, 7)]
+        for (offset, line, column) in
+            [(0, 1, 1), (4, 1, 5), (7, 2, 1), (9, 2, 3), (10, 2, 3), (11, 2, 4), (12, 3, 1), (14, 3, 2), (99, 3, 7)]
         {
             assert_eq!(lines.position(offset), Position { line, column }, "{offset}");
         }

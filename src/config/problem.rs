@@ -19,7 +19,7 @@ pub enum Problem {
     #[error("is not UTF-8")]
     NotUnicode,
     #[error("not TOML: {message}")]
-    Syntax { message: String },
+    Syntax { message: String, example: Option<&'static str> },
     #[error("is set twice in this file")]
     Duplicate,
     #[error("and {count} more errors in this file")]
@@ -74,9 +74,7 @@ impl Problem {
             Self::NotUtf8 { .. } => Some("save the file as UTF-8".to_owned()),
             Self::NotUnicode => Some("set it to text in UTF-8".to_owned()),
             Self::Duplicate => Some("keep one of the two".to_owned()),
-            Self::Syntax { message } if message.contains("must be quoted") => {
-                Some(r#"write strings and durations with quotes: "60s""#.to_owned())
-            }
+            Self::Syntax { example, .. } => example.map(|example| format!("write it like {example}")),
             Self::Unknown { suggestion: Some(suggestion), .. } => Some(format!("did you mean {suggestion}?")),
             Self::Unknown { what, known, suggestion: None } => Some(known_names(*what, known)),
             Self::NotATable { table, .. } => Some(format!("write its keys below a line [{table}]")),
@@ -84,11 +82,11 @@ impl Problem {
             Self::Value(problem) => problem.remedy(),
             Self::Missing { table, line, file } => Some(format!("write below [{table}] in {file}: {line}")),
             Self::NotGreater { greater, smaller } => Some(format!("raise {} or lower {}", greater.path, smaller.path)),
-            Self::Unreadable { .. } | Self::TooLarge { .. } | Self::Syntax { .. } | Self::More { .. } => None,
+            Self::Unreadable { .. } | Self::TooLarge { .. } | Self::More { .. } => None,
         }
     }
 
-    /// The message says where, so that no prefix need.
+    /// The message says where, so it needs no prefix.
     pub(super) fn names_its_places(&self) -> bool {
         matches!(self, Self::NotGreater { .. })
     }

@@ -1,10 +1,15 @@
 //! "Did you mean …?"
 
-use super::schema::{KEYS, Key, TABLES};
+use super::schema::{KEYS, Key, TABLES, is_table};
 
 /// The nearest of some words, if it is near enough to be meant.
 pub fn nearest<'w>(text: &str, words: &[&'w str]) -> Option<&'w str> {
     let folded = fold(text);
+    // `warning` means `warn`, `err` means `error`
+    let mut extended = words.iter().filter(|word| folded.len() >= 3 && prefix_of_other(&folded, &fold(word)));
+    if let (Some(word), None) = (extended.next(), extended.next()) {
+        return Some(word);
+    }
     let scored = words.iter().map(|word| (strsim::osa_distance(&folded, &fold(word)), *word));
     let (distance, word) = scored.min_by_key(|(distance, _)| *distance)?;
     // about one slip per three characters: more is another word
@@ -13,20 +18,17 @@ pub fn nearest<'w>(text: &str, words: &[&'w str]) -> Option<&'w str> {
 
 /// The key that `path` was probably meant to be.
 pub fn key(path: &str) -> Option<&'static Key> {
+    // a quoted "discovery.ttl" is another key than discovery.ttl, but it is what was meant
+    let path = &path.replace('"', "");
     let (table, name) = path.rsplit_once('.').unwrap_or(("", path));
-    let here: Vec<&str> = KEYS.iter().filter(|k| k.split().0 == table).map(|k| k.split().1).collect();
-    if let Some(found) = nearest(name, &here) {
-        return KEYS.iter().find(|k| k.split() == (table, found));
+    let here = if is_table(table) { Some(table) } else { self::table(table) };
+    let names: Vec<&str> = KEYS.iter().filter(|k| Some(k.split().0) == here).map(|k| k.split().1).collect();
+    if let Some(found) = nearest(name, &names) {
+        return KEYS.iter().find(|k| Some(k.split().0) == here && k.split().1 == found);
     }
     // the right name in the wrong table, if only one table has it
     let mut elsewhere = KEYS.iter().filter(|k| k.split().1 == fold(name));
-    match (elsewhere.next(), elsewhere.next()) {
-        (Some(key), None) => return Some(key),
-        (Some(_), Some(_)) => return None,
-        (None, _) => {}
-    }
-    let paths: Vec<&str> = KEYS.iter().map(|k| k.path).collect();
-    nearest(path, &paths).and_then(super::schema::find)
+    elsewhere.next().filter(|_| elsewhere.next().is_none())
 }
 
 /// The table that `name` was probably meant to be.
@@ -49,6 +51,10 @@ pub fn variable(name: &str) -> Option<&'static Key> {
     named.next().filter(|_| named.next().is_none())
 }
 
+fn prefix_of_other(a: &str, b: &str) -> bool {
+    a.starts_with(b) || b.starts_with(a)
+}
+
 fn fold(text: &str) -> String {
     text.to_ascii_lowercase().replace('_', "-")
 }
@@ -63,6 +69,8 @@ mod tests {
             ("discovery.tll", Some("discovery.ttl")),
             ("discovery.connect_timeout", Some("discovery.connect-timeout")),
             ("discovery.hartbeat", Some("discovery.heartbeat")),
+            ("discvery.tll", Some("discovery.ttl")),
+            ("discovery.abc", None),
             ("ttl", Some("discovery.ttl")),
             ("engine.heartbeat", Some("discovery.heartbeat")),
             ("discovery.state-directory", None),
