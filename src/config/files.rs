@@ -87,7 +87,6 @@ fn missing(candidate: &Candidate, error: &io::Error) -> Result<Option<Vec<u8>>, 
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "handed to map_err")]
 fn unreadable(error: io::Error) -> Problem {
     Problem::Unreadable { cause: error.to_string() }
 }

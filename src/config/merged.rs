@@ -4,7 +4,7 @@ use super::error::{ConfigError, ConfigErrors};
 use super::fragment::{Entry, Fragment};
 use super::origin::Origin;
 use super::problem::{Placed, Problem, What};
-use super::schema::{Default, KEYS, Key};
+use super::schema::{DefaultValue, KEYS, Key};
 use super::sources::Sources;
 use super::value::FromValue;
 use super::{document, environment, files, schema};
@@ -70,12 +70,14 @@ fn defaults(sources: &Sources, set: &BTreeMap<&'static str, Entry>) -> Fragment 
     for key in KEYS.iter().filter(|key| !set.contains_key(key.path)) {
         let given = sources.variable(environment::STATE_DIRECTORY).map(|value| value.to_string_lossy());
         match (key.default, given) {
-            (Default::StateDirectory(_), Some(paths)) => {
+            (DefaultValue::StateDirectory(_), Some(paths)) => {
                 let first = paths.split(':').next().unwrap_or("");
                 fragment.put(key, first, Origin::Environment(environment::STATE_DIRECTORY.to_owned()));
             }
-            (Default::StateDirectory(text) | Default::Text(text), _) => fragment.put(key, text, Origin::Default),
-            (Default::RequiredByRun, _) => {}
+            (DefaultValue::StateDirectory(text) | DefaultValue::Text(text), _) => {
+                fragment.put(key, text, Origin::Default)
+            }
+            (DefaultValue::RequiredByRun, _) => {}
         }
     }
     fragment

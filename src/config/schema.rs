@@ -9,7 +9,7 @@ pub struct Key {
     /// As an error names it: `discovery.ttl`.
     pub path: &'static str,
     pub kind: Kind,
-    pub default: Default,
+    pub default: DefaultValue,
     /// What it does, for the manual page and the shipped configuration file.
     pub doc: &'static str,
     /// A value that works, as it is written in TOML.
@@ -51,7 +51,7 @@ pub enum Kind {
 
 /// What holds when nobody sets the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Default {
+pub enum DefaultValue {
     /// As it would be written in the environment: without TOML's quotes.
     Text(&'static str),
     /// `STATE_DIRECTORY`, which systemd sets from `StateDirectory=`; this path without it.
@@ -60,7 +60,7 @@ pub enum Default {
     RequiredByRun,
 }
 
-impl Default {
+impl DefaultValue {
     /// The fixed part of the default, as a manual page shows it.
     pub fn text(self) -> Option<&'static str> {
         match self {
@@ -93,7 +93,7 @@ const fn seconds(count: u64) -> Duration {
 }
 
 /// A key with the parts that most keys don't have left empty.
-const fn key(path: &'static str, kind: Kind, default: Default) -> Key {
+const fn key(path: &'static str, kind: Kind, default: DefaultValue) -> Key {
     Key { path, kind, default, doc: "", example: "", flag: None, classic: None, secret: false }
 }
 
@@ -104,13 +104,13 @@ pub const KEYS: &[Key] = &[
         doc: "The least severe messages that are logged: error, warn, info, debug or trace.",
         example: r#""info""#,
         flag: Some("log-level"),
-        ..key("agent.log-level", Kind::Choice(LOG_LEVELS), Default::Text("info"))
+        ..key("agent.log-level", Kind::Choice(LOG_LEVELS), DefaultValue::Text("info"))
     },
     Key {
         doc: "Where the agent keeps what must outlive it. The default is the directory that systemd makes for the \
               service (STATE_DIRECTORY).",
         example: r#""/var/lib/swarm-agent""#,
-        ..key("agent.state-directory", Kind::Path, Default::StateDirectory("/var/lib/swarm-agent"))
+        ..key("agent.state-directory", Kind::Path, DefaultValue::StateDirectory("/var/lib/swarm-agent"))
     },
     Key {
         doc: "The cluster: http(s)://HOST:PORT/v1/clusters/TOKEN. `swarm-agent create` makes a token. Whoever knows \
@@ -119,20 +119,20 @@ pub const KEYS: &[Key] = &[
         flag: Some("discovery"),
         classic: Some("SWARM_DISCOVERY"),
         secret: true,
-        ..key("discovery.url", Kind::DiscoveryUrl, Default::RequiredByRun)
+        ..key("discovery.url", Kind::DiscoveryUrl, DefaultValue::RequiredByRun)
     },
     Key {
         doc: "The address under which other hosts reach this engine: host:port, IPv6 in brackets.",
         example: r#""10.0.0.5:2375""#,
         flag: Some("advertise"),
         classic: Some("SWARM_ADVERTISE"),
-        ..key("discovery.advertise", Kind::NodeAddress, Default::RequiredByRun)
+        ..key("discovery.advertise", Kind::NodeAddress, DefaultValue::RequiredByRun)
     },
     Key {
         doc: "The time between two renewals of the entry, at least 1s.",
         example: r#""60s""#,
         flag: Some("heartbeat"),
-        ..key("discovery.heartbeat", duration(SECOND, DAY), Default::Text("60s"))
+        ..key("discovery.heartbeat", duration(SECOND, DAY), DefaultValue::Text("60s"))
     },
     Key {
         doc: "How long the entry lives without a renewal: whole seconds, and more than discovery.heartbeat.",
@@ -141,7 +141,7 @@ pub const KEYS: &[Key] = &[
         ..key(
             "discovery.ttl",
             Kind::Duration { min: SECOND, max: NO_LIMIT, whole_seconds: true },
-            Default::Text("180s"),
+            DefaultValue::Text("180s"),
         )
     },
     Key {
@@ -149,66 +149,66 @@ pub const KEYS: &[Key] = &[
               together don't arrive together.",
         example: r#""10s""#,
         flag: Some("delay"),
-        ..key("discovery.delay", duration(Duration::ZERO, HOUR), Default::Text("0s"))
+        ..key("discovery.delay", duration(Duration::ZERO, HOUR), DefaultValue::Text("0s"))
     },
     Key {
         doc: "How long connecting to the discovery service may take, at most 15s: a loop that waits longer counts as \
               stuck for the watchdog.",
         example: r#""3s""#,
-        ..key("discovery.connect-timeout", duration(SHORTEST_TIMEOUT, seconds(15)), Default::Text("3s"))
+        ..key("discovery.connect-timeout", duration(SHORTEST_TIMEOUT, seconds(15)), DefaultValue::Text("3s"))
     },
     Key {
         doc: "How long one request to the discovery service may take, connecting included, at most 15s: a loop that \
               waits longer counts as stuck for the watchdog.",
         example: r#""10s""#,
-        ..key("discovery.timeout", duration(SHORTEST_TIMEOUT, seconds(15)), Default::Text("10s"))
+        ..key("discovery.timeout", duration(SHORTEST_TIMEOUT, seconds(15)), DefaultValue::Text("10s"))
     },
     Key {
         doc: "The engine's socket: unix:///path or an absolute path.",
         example: r#""unix:///run/docker.sock""#,
-        ..key("engine.socket", Kind::UnixSocket, Default::Text("unix:///run/docker.sock"))
+        ..key("engine.socket", Kind::UnixSocket, DefaultValue::Text("unix:///run/docker.sock"))
     },
     Key {
         doc: "The engine's systemd unit.",
         example: r#""docker.service""#,
-        ..key("engine.unit", Kind::ServiceUnit, Default::Text("docker.service"))
+        ..key("engine.unit", Kind::ServiceUnit, DefaultValue::Text("docker.service"))
     },
     Key {
         doc: "How long the entry stays while the unit is being restarted by a job of systemd.",
         example: r#""10s""#,
-        ..key("engine.grace", duration(Duration::ZERO, HOUR), Default::Text("10s"))
+        ..key("engine.grace", duration(Duration::ZERO, HOUR), DefaultValue::Text("10s"))
     },
     Key {
         doc: "The time between two probes of the engine, at least 1s.",
         example: r#""30s""#,
-        ..key("engine.probe-interval", duration(SECOND, DAY), Default::Text("30s"))
+        ..key("engine.probe-interval", duration(SECOND, DAY), DefaultValue::Text("30s"))
     },
     Key {
         doc: "How long one probe may take, at most 10s: a loop that waits longer counts as stuck for the watchdog.",
         example: r#""5s""#,
-        ..key("engine.probe-timeout", duration(SHORTEST_TIMEOUT, seconds(10)), Default::Text("5s"))
+        ..key("engine.probe-timeout", duration(SHORTEST_TIMEOUT, seconds(10)), DefaultValue::Text("5s"))
     },
     Key {
         doc: "After how many good probes in a row the engine counts as working, 1 to 100.",
         example: "2",
-        ..key("engine.healthy-after", Kind::Integer { min: 1, max: 100 }, Default::Text("2"))
+        ..key("engine.healthy-after", Kind::Integer { min: 1, max: 100 }, DefaultValue::Text("2"))
     },
     Key {
         doc: "After how many bad probes in a row the engine counts as not working, 1 to 100.",
         example: "3",
-        ..key("engine.unhealthy-after", Kind::Integer { min: 1, max: 100 }, Default::Text("3"))
+        ..key("engine.unhealthy-after", Kind::Integer { min: 1, max: 100 }, DefaultValue::Text("3"))
     },
     Key {
         doc: "The IP address and port on which the discovery server listens.",
         example: r#""127.0.0.1:8970""#,
         flag: Some("listen"),
-        ..key("server.listen", Kind::SocketAddress, Default::Text("127.0.0.1:8970"))
+        ..key("server.listen", Kind::SocketAddress, DefaultValue::Text("127.0.0.1:8970"))
     },
     Key {
         doc: "Where the discovery server keeps its store. The default is the directory that systemd makes for the \
               service (STATE_DIRECTORY).",
         example: r#""/var/lib/swarm-discovery""#,
-        ..key("server.state-directory", Kind::Path, Default::StateDirectory("/var/lib/swarm-discovery"))
+        ..key("server.state-directory", Kind::Path, DefaultValue::StateDirectory("/var/lib/swarm-discovery"))
     },
 ];
 

@@ -104,7 +104,7 @@ pub fn short(duration: Duration) -> String {
         return humantime::format_duration(duration).to_string();
     }
     let units = [(24 * 3600, "d"), (3600, "h"), (60, "m")];
-    match units.iter().find(|(unit, _)| seconds != 0 && seconds % unit == 0) {
+    match units.iter().find(|(unit, _)| seconds != 0 && seconds.is_multiple_of(*unit)) {
         Some((unit, name)) => format!("{}{name}", seconds / unit),
         None => format!("{seconds}s"),
     }

@@ -1,7 +1,7 @@
 //! The default configuration file, and what no input may do.
 
 use super::{MAIN, REQUIRED, Root, TestResult, environment, set};
-use crate::config::schema::{Default, KEYS, Kind, TABLES};
+use crate::config::schema::{DefaultValue, KEYS, Kind, TABLES};
 use crate::config::{document, load, load_agent, value};
 use proptest::prelude::*;
 use std::path::Path;
@@ -14,12 +14,13 @@ fn rendered() -> String {
         "# Configuration of swarm-agent. See swarm-agent.toml(5).\n#\n\
          # Every line that begins with `#` and a key shows the default, or an example if the key is\n\
          # required. Put changes here, or into files below /etc/swarm-agent/config.d/; check them with\n\
-         # `swarm-agent check-config`.\n",
+         # `swarm-agent check-config`. Above the files stand the environment (for discovery.ttl:\n\
+         # SWARM_AGENT_DISCOVERY_TTL=90s) and flags (--set discovery.ttl=90s).\n",
     );
     for (table, about) in TABLES {
         text += &format!("\n# {}.\n[{table}]\n", capital(about));
         for key in KEYS.iter().filter(|key| key.split().0 == *table) {
-            let required = if key.default == Default::RequiredByRun { " Required." } else { "" };
+            let required = if key.default == DefaultValue::RequiredByRun { " Required." } else { "" };
             text += &format!("\n{}#{} = {}\n", comment(&format!("{}{required}", key.doc)), key.split().1, literal(key));
         }
     }
