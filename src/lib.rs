@@ -6,3 +6,4 @@ pub mod config;
 pub mod discovery;
 pub mod discovery_server;
 pub mod model;
+pub mod policy;
