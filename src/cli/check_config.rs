@@ -1,12 +1,10 @@
 //! `swarm-agent check-config`: reads the configuration as a service would, and says what is wrong with it.
 
 use super::config_args::ConfigArgs;
-use super::exit;
+use super::exit::{self, Failure};
 use crate::config::{ConfigError, ConfigErrors, Merged, load_agent, load_server};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
-use std::io::{self, Write};
-use std::process::ExitCode;
 
 /// Check the configuration and say what is wrong with it
 #[derive(Args)]
@@ -29,34 +27,34 @@ enum Role {
     Server,
 }
 
-pub fn run(args: &CheckConfig) -> ExitCode {
-    let sources = args.config.sources();
-    let result = match args.role {
-        Role::Agent => load_agent(&sources).map(|loaded| loaded.merged),
-        Role::Server => load_server(&sources).map(|loaded| loaded.merged),
-    };
-    let printed = if args.json { print_json(&result) } else { print_text(&result) };
-    match (result, printed) {
-        (Err(_), _) => ExitCode::from(exit::CONFIG),
-        (Ok(_), Ok(())) => ExitCode::SUCCESS,
-        (Ok(_), Err(_)) => ExitCode::from(exit::FAILURE),
+impl CheckConfig {
+    pub fn run(self) -> Result<(), Failure> {
+        let sources = self.config.sources();
+        let result = match self.role {
+            Role::Agent => load_agent(&sources).map(|loaded| loaded.merged),
+            Role::Server => load_server(&sources).map(|loaded| loaded.merged),
+        };
+        if self.json { print_json(&result) } else { print_text(&result) }?;
+        result.map(drop).map_err(|_| Failure::said(exit::CONFIG))
     }
 }
 
-fn print_text(result: &Result<Merged, ConfigErrors>) -> io::Result<()> {
+fn print_text(result: &Result<Merged, ConfigErrors>) -> Result<(), Failure> {
     match result {
         Ok(merged) => {
-            let mut out = io::stdout().lock();
             let count = merged.files().len();
             let plural = if count == 1 { "" } else { "s" };
-            writeln!(out, "configuration is valid: {count} file{plural}")?;
-            merged.files().iter().try_for_each(|file| writeln!(out, "{}", file.display()))
+            let files: String = merged.files().iter().map(|file| format!("{}\n", file.display())).collect();
+            super::print(&format!("configuration is valid: {count} file{plural}\n{files}"))
         }
-        Err(errors) => writeln!(io::stderr().lock(), "{errors}"),
+        Err(errors) => {
+            errors.iter().for_each(|error| super::remark(&error.to_string()));
+            Ok(())
+        }
     }
 }
 
-fn print_json(result: &Result<Merged, ConfigErrors>) -> io::Result<()> {
+fn print_json(result: &Result<Merged, ConfigErrors>) -> Result<(), Failure> {
     let report = match result {
         Ok(merged) => {
             let files: Vec<_> = merged.files().iter().map(|file| file.display().to_string()).collect();
@@ -64,7 +62,7 @@ fn print_json(result: &Result<Merged, ConfigErrors>) -> io::Result<()> {
         }
         Err(errors) => json!({ "valid": false, "errors": errors.iter().map(error_json).collect::<Vec<_>>() }),
     };
-    writeln!(io::stdout().lock(), "{report:#}")
+    super::print(&format!("{report:#}\n"))
 }
 
 fn error_json(error: &ConfigError) -> Value {

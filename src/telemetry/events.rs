@@ -205,8 +205,7 @@ impl fmt::Display for Event<'_> {
                 format_duration(*limit)
             ),
             Self::LoopFresh { name } => write!(f, "task {name} turns again"),
-            Self::ConfigInvalid { place, key: "", message } => write!(f, "{place}: {message}"),
-            Self::ConfigInvalid { place, key, message } => write!(f, "{place}: {key}: {message}"),
+            Self::ConfigInvalid { message, .. } => f.write_str(message),
             Self::StateTrouble { path, error } => write!(f, "{path}: {error}"),
             Self::LogDropped { count } => write!(f, "{count} log entries were dropped: the journal was too slow"),
             Self::Failed { error } => f.write_str(error),

@@ -120,12 +120,16 @@ impl ClusterDir {
         Ok(Cgroup::top()?.child(&self.id))
     }
 
+    pub fn machines_path(&self) -> PathBuf {
+        self.path.join("machines")
+    }
+
     pub fn machine(&self, name: &str) -> MachineDir {
-        MachineDir { path: self.path.join("machines").join(name), cluster: self.clone(), name: name.to_owned() }
+        MachineDir { path: self.machines_path().join(name), cluster: self.clone(), name: name.to_owned() }
     }
 
     pub fn machines(&self) -> Result<Vec<MachineDir>> {
-        let folder = self.path.join("machines");
+        let folder = self.machines_path();
         let mut names = if folder.exists() { dir_names(&folder)? } else { Vec::new() };
         names.sort();
         Ok(names.iter().map(|n| self.machine(n)).collect())
