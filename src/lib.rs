@@ -5,4 +5,6 @@ pub mod cli;
 pub mod config;
 pub mod discovery;
 pub mod discovery_server;
+pub mod engine;
 pub mod model;
+pub mod policy;

@@ -1,0 +1,6 @@
+//! Pure decisions: `step(state, input, now)` gives the next state and what to do. No I/O, no await,
+//! no clock, so that every case can be tested as a table.
+
+pub mod freshness;
+pub mod gate;
+pub mod registration;

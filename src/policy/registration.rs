@@ -1,0 +1,204 @@
+//! When to register, renew and deregister, and what to say about it.
+
+use crate::model::{Backoff, Moment, RegistrationStatus};
+use crate::policy::gate::Verdict;
+use std::time::Duration;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    pub heartbeat: Duration,
+    pub ttl: Duration,
+    /// Between attempts while they fail.
+    pub backoff: Backoff,
+}
+
+/// An outage is warned of when it begins, and then this often.
+const WARN_INTERVAL: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    pace: Pace,
+    phase: Phase,
+    outage: Option<Outage>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Phase {
+    /// Nothing of ours is in the discovery service.
+    Absent { not_before: Moment },
+    /// A former process left an entry; the gate has not decided yet whether to keep it.
+    Resumed,
+    /// On the way in. `tried`: an attempt without a good answer may have put the entry in all the same.
+    Joining { due: Moment, tried: bool },
+    /// In, and renewed at `renewed`.
+    Present { due: Moment, renewed: Moment },
+    /// On the way out; at `until` the entry has expired anyway.
+    Leaving { due: Moment, until: Moment },
+}
+
+/// A run of failed attempts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Outage {
+    since: Moment,
+    warned: Moment,
+    failures: u32,
+    error: String,
+}
+
+#[derive(Debug, Clone)]
+pub enum Input {
+    Verdict(Verdict),
+    /// The answer to [`Act::Register`].
+    Registered,
+    /// The answer to [`Act::Deregister`].
+    Deregistered,
+    /// Either failed.
+    Failed(Failure),
+    Tick,
+}
+
+#[derive(Debug, Clone)]
+pub struct Failure {
+    pub error: String,
+    pub retry_after: Option<Duration>,
+    /// `0.0..1.0`, drawn by the caller.
+    pub jitter: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    Register,
+    Deregister,
+}
+
+/// Something that the journal should hear of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// The entry is in (again).
+    Joined,
+    /// The entry is out.
+    Left,
+    /// Attempts fail: at the first failure, then at most once a minute.
+    Outage { failures: u32, lasted: Duration, error: String },
+    /// Attempts succeed again.
+    Recovered { failures: u32, lasted: Duration },
+    /// No beat got through for a whole ttl: the entry has expired.
+    Expired,
+    /// The entry could not be taken out, and has expired by itself.
+    LeftByExpiry,
+}
+
+impl Registration {
+    /// `resumed`: a former process left this very entry. `not_before` delays the first registration.
+    pub fn new(pace: Pace, resumed: bool, not_before: Moment) -> Self {
+        let phase = if resumed { Phase::Resumed } else { Phase::Absent { not_before } };
+        Self { pace, phase, outage: None }
+    }
+
+    pub fn step(mut self, input: Input, now: Moment) -> (Self, Vec<Notice>) {
+        let mut notices = Vec::new();
+        match input {
+            Input::Verdict(verdict) => self.decide(verdict, now),
+            Input::Registered => self.registered(now, &mut notices),
+            Input::Deregistered => self.deregistered(now, &mut notices),
+            Input::Failed(failure) => self.failed(failure, now, &mut notices),
+            Input::Tick => {}
+        }
+        self.expire(now, &mut notices);
+        (self, notices)
+    }
+
+    /// What to do next, and when; nothing while the entry is where it should be.
+    pub fn next(&self) -> Option<(Moment, Act)> {
+        match &self.phase {
+            Phase::Absent { .. } | Phase::Resumed => None,
+            Phase::Joining { due, .. } | Phase::Present { due, .. } => Some((*due, Act::Register)),
+            Phase::Leaving { due, .. } => Some((*due, Act::Deregister)),
+        }
+    }
+
+    /// Something of ours is, or may be, in the discovery service.
+    pub fn holds(&self) -> bool {
+        !matches!(self.phase, Phase::Absent { .. } | Phase::Joining { tried: false, .. })
+    }
+
+    pub fn status(&self) -> RegistrationStatus {
+        let error = self.outage.as_ref().map(|outage| outage.error.clone());
+        match (&self.phase, error) {
+            (Phase::Absent { .. }, _) => RegistrationStatus::Absent,
+            (Phase::Resumed, error) | (Phase::Joining { .. }, error) => RegistrationStatus::Joining { error },
+            (Phase::Present { .. }, None) => RegistrationStatus::Present,
+            (Phase::Present { .. }, Some(error)) => RegistrationStatus::Unconfirmed { error },
+            (Phase::Leaving { .. }, error) => RegistrationStatus::Leaving { error },
+        }
+    }
+
+    fn decide(&mut self, verdict: Verdict, now: Moment) {
+        let leaving = Phase::Leaving { due: now, until: now + self.pace.ttl };
+        self.phase = match (verdict, &self.phase) {
+            (Verdict::Open, Phase::Absent { not_before }) => Phase::Joining { due: now.max(*not_before), tried: false },
+            (Verdict::Open, Phase::Resumed | Phase::Leaving { .. }) => Phase::Joining { due: now, tried: true },
+            (Verdict::Closed, Phase::Joining { tried: false, due }) => Phase::Absent { not_before: *due },
+            (Verdict::Closed, Phase::Resumed | Phase::Joining { .. } | Phase::Present { .. }) => leaving,
+            _ => return,
+        };
+    }
+
+    fn registered(&mut self, now: Moment, notices: &mut Vec<Notice>) {
+        if !matches!(self.phase, Phase::Present { .. }) {
+            notices.push(Notice::Joined);
+        }
+        self.phase = Phase::Present { due: now + self.pace.heartbeat, renewed: now };
+        self.recover(now, notices);
+    }
+
+    fn deregistered(&mut self, now: Moment, notices: &mut Vec<Notice>) {
+        notices.push(Notice::Left);
+        self.phase = Phase::Absent { not_before: now };
+        self.recover(now, notices);
+    }
+
+    fn recover(&mut self, now: Moment, notices: &mut Vec<Notice>) {
+        if let Some(outage) = self.outage.take() {
+            notices.push(Notice::Recovered { failures: outage.failures, lasted: now.since(outage.since) });
+        }
+    }
+
+    fn failed(&mut self, failure: Failure, now: Moment, notices: &mut Vec<Notice>) {
+        let outage =
+            self.outage.get_or_insert_with(|| Outage { since: now, warned: now, failures: 0, error: String::new() });
+        outage.failures = outage.failures.saturating_add(1);
+        outage.error = failure.error;
+        if outage.failures == 1 || now.since(outage.warned) >= WARN_INTERVAL {
+            outage.warned = now;
+            let (failures, lasted, error) = (outage.failures, now.since(outage.since), outage.error.clone());
+            notices.push(Notice::Outage { failures, lasted, error });
+        }
+        let wait = self.pace.backoff.delay(outage.failures, failure.jitter);
+        let next = now + wait.max(failure.retry_after.unwrap_or_default());
+        match &mut self.phase {
+            Phase::Joining { due, tried } => (*due, *tried) = (next, true),
+            Phase::Present { due, .. } | Phase::Leaving { due, .. } => *due = next,
+            Phase::Absent { .. } | Phase::Resumed => {}
+        }
+    }
+
+    /// An entry that was not renewed for a ttl is gone, whatever we wished.
+    fn expire(&mut self, now: Moment, notices: &mut Vec<Notice>) {
+        match self.phase {
+            Phase::Present { due, renewed } if now >= renewed + self.pace.ttl => {
+                self.phase = Phase::Joining { due, tried: true };
+                notices.push(Notice::Expired);
+            }
+            Phase::Leaving { until, .. } if now >= until => {
+                self.phase = Phase::Absent { not_before: now };
+                self.outage = None;
+                notices.push(Notice::LeftByExpiry);
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
