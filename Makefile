@@ -44,8 +44,8 @@ check: setup-build ## formatting, lints, unit tests, units, polkit rule, scripts
 .PHONY: check-steps
 check-steps:
 	@$(STEP) 'formatting' cargo fmt --all --check
-	@$(STEP) 'lints' cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
-	@$(STEP) 'unit tests' cargo test --workspace --lib --bins --locked --quiet
+	@$(STEP) 'lints' cargo clippy --workspace --all-targets --locked -- -D warnings
+	@$(STEP) 'unit tests' cargo test --workspace --lib --bins --locked -- --quiet
 	@$(STEP) 'units: systemd-analyze' scripts/check-units
 	@$(STEP) 'polkit rule' duk packaging/polkit/test/polkit.js packaging/polkit/50-swarm-agent.rules packaging/polkit/test/cases.js
 	@$(STEP) 'shell scripts' shellcheck .ci/run scripts/* debian/swarm-agent.prerm debian/swarm-agent.postrm
@@ -54,7 +54,7 @@ check-steps:
 test: setup ## everything: check, integration tests, the package, and real machines
 	@$(STEP) --begin
 	@$(MAKE) check-steps
-	@$(STEP) 'integration tests' cargo test --package swarm-agent --tests --locked --quiet
+	@$(STEP) 'integration tests' cargo test --package swarm-agent --tests --locked -- --quiet
 	@$(MAKE) deb
 	@$(STEP) 'lintian' lintian --fail-on error,warning --tag-display-limit 0 $(DEB_DIR)/swarm-agent.changes
 	@$(STEP) 'image of the machines' cargo run --quiet --locked --package e2e --bin machines -- image
