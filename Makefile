@@ -1,0 +1,89 @@
+# Recipes for people and for continuous integration; `make` alone lists them.
+# The longer ones are shell scripts in scripts/, and every step says what it is and how long it took.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
+
+export CARGO_TARGET_DIR ?= $(CURDIR)/target
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+STEP := scripts/step
+DEB_DIR := $(CURDIR)/target/deb
+VERSION := $(shell sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)
+DEB := $(DEB_DIR)/swarm-agent_$(VERSION)_$(shell dpkg --print-architecture 2>/dev/null).deb
+# folders too: a file that went away is a change
+DEB_SOURCES := Cargo.toml Cargo.lock README.md CHANGELOG.md $(shell find src systemd packaging \( -type f -o -type d \)) \
+	$(shell find debian -type f -o -type l | grep -Ev '^debian/(swarm-agent/|\.debhelper/|files$$|.*\.(substvars|debhelper|log)$$|debhelper-build-stamp$$)')
+
+# machines booted at once; each takes about 45 MB, and the waiting is mostly theirs
+export SWARM_E2E_THREADS ?= 2
+# the package that the machines install
+export SWARM_AGENT_DEB := $(DEB)
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## install what is missing on this host to build, test and boot machines (apt, as root)
+	@scripts/setup all
+
+.PHONY: setup-build
+setup-build:
+	@scripts/setup build
+
+.PHONY: check
+check: setup-build ## formatting, lints, unit tests, units, polkit rule, scripts: seconds after the first time
+	@$(STEP) --begin
+	@$(MAKE) check-steps
+	@$(STEP) --end
+
+.PHONY: check-steps
+check-steps:
+	@$(STEP) 'formatting' cargo fmt --all --check
+	@$(STEP) 'lints' cargo clippy --workspace --all-targets --locked -- -D warnings
+	@$(STEP) 'unit tests' cargo test --workspace --lib --bins --locked -- --quiet
+	@$(STEP) 'units: systemd-analyze' scripts/check-units
+	@$(STEP) 'polkit rule' duk packaging/polkit/test/polkit.js packaging/polkit/50-swarm-agent.rules packaging/polkit/test/cases.js
+	@$(STEP) 'shell scripts' shellcheck .ci/run scripts/* debian/swarm-agent.prerm debian/swarm-agent.postrm
+
+.PHONY: test
+test: setup ## everything: check, integration tests, the package, and real machines
+	@$(STEP) --begin
+	@$(MAKE) check-steps
+	@$(STEP) 'integration tests' cargo test --package swarm-agent --tests --locked -- --quiet
+	@$(MAKE) deb
+	@$(STEP) 'lintian' lintian --fail-on error,warning --tag-display-limit 0 $(DEB_DIR)/swarm-agent.changes
+	@$(STEP) 'image of the machines' cargo run --quiet --locked --package e2e --bin machines -- image
+	@$(STEP) 'booted machines' cargo test --package e2e --tests --locked -- --test-threads=$(SWARM_E2E_THREADS)
+	@$(STEP) --end
+
+.PHONY: test-full
+test-full: export SWARM_E2E_FULL := 1
+test-full: test ## the same with the long runs (SWARM_E2E_FULL=1)
+
+.PHONY: deb
+deb: $(DEB) ## the Debian package, in target/deb
+
+$(DEB): $(DEB_SOURCES)
+	@$(STEP) 'building the package' scripts/build-deb $(DEB_DIR)
+	@touch $@
+
+.PHONY: demo
+demo: setup deb ## a discovery server and a Docker host with the agent, in two machines
+	@scripts/demo up $(DEB)
+
+.PHONY: demo-shell
+demo-shell: ## a shell in the demo's Docker host
+	@scripts/demo shell
+
+.PHONY: demo-clean
+demo-clean: ## remove the demo's machines
+	@scripts/demo clean
+
+.PHONY: clean
+clean: ## remove what was built (the images of the machines stay)
+	rm -rf target debian/swarm-agent debian/.debhelper debian/files debian/*.substvars debian/*.debhelper* debian/debhelper-build-stamp
