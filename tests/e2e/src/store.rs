@@ -217,6 +217,16 @@ impl MachineDir {
         write_json(&self.path.join("state.json"), state)
     }
 
+    /// In a word for a list.
+    pub fn phase(&self) -> &'static str {
+        let supervised = || File::open(self.supervisor_lock()).is_ok_and(|lock| lock.try_lock().is_err());
+        match self.live_leader() {
+            Ok(_) => "on",
+            Err(_) if supervised() => "booting",
+            Err(_) => "off",
+        }
+    }
+
     /// The leader of a machine that is on and has booted.
     pub fn live_leader(&self) -> Result<i32> {
         let state = self.state()?;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use std::{env, fs, panic};
 
 use e2e::cgroup::Cgroup;
-use e2e::{Cluster, Direction, Signal, TestResult, wait_for};
+use e2e::{Cluster, Direction, Image, Signal, TestResult, doctor, wait_for};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// Set in the process that `victim_with_cluster` starts: where it names its cluster.
@@ -229,6 +229,32 @@ fn what_a_killed_janitor_left_is_removed_by_the_next_run() -> TestResult {
     victim.wait()?;
     drop(Cluster::new("next-run")?);
     assert_eq!(traces(&id), Vec::<String>::new());
+    Ok(())
+}
+
+/// The other kind of host: systemd as PID 1, no cgroup hierarchy but v2, a root file system on an overlay. It is one of our
+/// machines, and these very tests run in it.
+#[test]
+fn the_harness_works_on_a_host_with_systemd() -> TestResult {
+    let cluster = Cluster::new("systemd-host")?;
+    let image = Image::base()?.ensure()?;
+    let host = cluster
+        .machine("host")
+        .image(Image::base()?.with_packages("host", doctor::HOST_PACKAGES))
+        .bind_ro(&image, &image.to_string_lossy())
+        .boot()?;
+    host.copy_in(env!("CARGO_BIN_EXE_machines"), "/opt/machines")?;
+    host.copy_in(env::current_exe()?, "/opt/harness")?;
+    host.ok(["/opt/machines", "doctor"])?;
+    // A service, so that its end would take along whatever stays in its cgroup.
+    host.systemd_run_wait(&[], ["/opt/machines", "up", "stays"])?.ok()?;
+    let tests = ["disks_outlive", "a_killed_owner", "what_a_killed_janitor"];
+    let environment = ["Environment=SWARM_E2E_MACHINES=/opt/machines"];
+    host.systemd_run_wait(&environment, ["/opt/harness"].iter().chain(&tests))?.ok()?;
+    assert_eq!(host.ok(["/opt/machines", "exec", "stays", "systemctl", "is-active", "docker"])?, "active\n");
+    assert_eq!(host.ok(["systemctl", "is-system-running"])?, "running\n");
+    host.ok(["/opt/machines", "rm", "--all"])?;
+    assert_eq!(host.ok(["find", "/run/netns", "-type", "f"])?, "");
     Ok(())
 }
 
