@@ -57,7 +57,7 @@ impl Sources {
     /// Values from the command line; a later one beats an earlier one.
     #[must_use]
     pub fn with_flags(mut self, flags: impl IntoIterator<Item = Flag>) -> Self {
-        self.flags = flags.into_iter().collect();
+        self.flags.extend(flags);
         self
     }
 

@@ -77,7 +77,10 @@ fn a_node_without_power_is_gone_within_its_ttl_and_back_after_its_boot() -> Test
 fn a_bad_configuration_ends_with_78_says_where_and_is_not_tried_again() -> TestResult {
     let fleet = Fleet::boot("bad-config")?;
     let node = &fleet.node;
-    node.write("/etc/swarm-agent/config.d/10-test.toml", "[discovery]\nurl = \"http://a/v1/clusters/t\"\nttl = \"20s\"\n")?;
+    node.write(
+        "/etc/swarm-agent/config.d/10-test.toml",
+        "[discovery]\nurl = \"http://a/v1/clusters/t\"\nttl = \"20s\"\n",
+    )?;
     node.write("/etc/swarm-agent/config.d/20-more.toml", "[discovery]\nheartbeet = \"20s\"\nheartbeat = \"30s\"\n")?;
     let start = node.systemctl(["start", "swarm-agent"])?;
     assert!(!start.success());
@@ -92,12 +95,18 @@ fn a_bad_configuration_ends_with_78_says_where_and_is_not_tried_again() -> TestR
     assert_eq!(check.status, 78);
 
     // each error is mended in turn; the cross-check names both places
-    node.write("/etc/swarm-agent/config.d/20-more.toml", "[discovery]\nheartbeat = \"30s\"\nadvertise = \"10.0.0.1:1\"\n")?;
+    node.write(
+        "/etc/swarm-agent/config.d/20-more.toml",
+        "[discovery]\nheartbeat = \"30s\"\nadvertise = \"10.0.0.1:1\"\n",
+    )?;
     let check = node.run(["swarm-agent", "check-config"])?;
     for part in ["10-test.toml:3", "20-more.toml:2", "discovery.ttl", "discovery.heartbeat"] {
         assert!(check.stderr.contains(part), "{part} is not in:\n{}", check.stderr);
     }
-    node.write("/etc/swarm-agent/config.d/20-more.toml", "[discovery]\nheartbeat = \"10s\"\nadvertise = \"10.0.0.1:1\"\n")?;
+    node.write(
+        "/etc/swarm-agent/config.d/20-more.toml",
+        "[discovery]\nheartbeat = \"10s\"\nadvertise = \"10.0.0.1:1\"\n",
+    )?;
     node.ok(["swarm-agent", "check-config"])?;
     Ok(())
 }
@@ -109,9 +118,8 @@ fn the_unit_is_sandboxed_and_may_do_nothing_but_its_work() -> TestResult {
     for unit in [(node, "swarm-agent.service"), (&fleet.server, "swarm-discovery.service")] {
         let (machine, name) = unit;
         let verdict = machine.ok(["systemd-analyze", "security", "--no-pager", name])?;
-        let score = verdict.lines().last().and_then(|line| {
-            line.split_whitespace().find_map(|word| word.parse::<f32>().ok())
-        });
+        let score =
+            verdict.lines().last().and_then(|line| line.split_whitespace().find_map(|word| word.parse::<f32>().ok()));
         assert!(score.is_some_and(|score| score <= 1.5), "{name}: {}", verdict.lines().last().unwrap_or(""));
     }
     let pid = node.unit("swarm-agent.service")?.main_pid().to_string();
@@ -128,7 +136,14 @@ fn polkit_lets_the_agent_restart_docker_and_nothing_else() -> TestResult {
     let fleet = Fleet::boot("polkit")?;
     let node = &fleet.node;
     let as_agent = |args: &[&str]| -> e2e::Result<bool> {
-        let mut all = vec!["setpriv", "--reuid=swarm-agent", "--regid=swarm-agent", "--init-groups", "systemctl", "--no-ask-password"];
+        let mut all = vec![
+            "setpriv",
+            "--reuid=swarm-agent",
+            "--regid=swarm-agent",
+            "--init-groups",
+            "systemctl",
+            "--no-ask-password",
+        ];
         all.extend(args);
         Ok(node.run(all)?.success())
     };
@@ -146,6 +161,8 @@ fn polkit_lets_the_agent_restart_docker_and_nothing_else() -> TestResult {
     ] {
         assert!(!as_agent(denied)?, "{denied:?} is allowed");
     }
-    wait_for("docker active", 10 * SECOND, || node.unit("docker.service").map(|unit| unit.is_active()).unwrap_or(false))?;
+    wait_for("docker active", 10 * SECOND, || {
+        node.unit("docker.service").map(|unit| unit.is_active()).unwrap_or(false)
+    })?;
     Ok(())
 }

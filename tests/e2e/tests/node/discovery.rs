@@ -12,7 +12,12 @@ use crate::relay::{Mode, Relay};
 const QUICK: &str = "heartbeat = \"5s\"\nttl = \"20s\"\n";
 
 /// Runs an outage of `length`; the agent must live through it, say so at most once a minute, and be back.
-fn outage(fleet: &Fleet, length: Duration, begin: impl FnOnce() -> e2e::Result<()>, end: impl FnOnce() -> e2e::Result<()>) -> TestResult {
+fn outage(
+    fleet: &Fleet,
+    length: Duration,
+    begin: impl FnOnce() -> e2e::Result<()>,
+    end: impl FnOnce() -> e2e::Result<()>,
+) -> TestResult {
     let (node, address) = (&fleet.node, fleet.address());
     let pid = node.main_pid("swarm-agent.service")?;
     let engine = node.unit("docker.service")?.get("InvocationID").to_owned();
@@ -31,7 +36,8 @@ fn outage(fleet: &Fleet, length: Duration, begin: impl FnOnce() -> e2e::Result<(
     assert_eq!(node.main_pid("swarm-agent.service")?, pid, "the agent was restarted");
     assert_eq!(node.unit("swarm-agent.service")?.n_restarts(), 0);
     assert_eq!(node.unit("docker.service")?.get("InvocationID"), engine, "the engine was touched");
-    let warnings: Vec<Duration> = fleet.events(DISCOVERY_FAILING)?.iter().filter_map(e2e::JournalEntry::monotonic).collect();
+    let warnings: Vec<Duration> =
+        fleet.events(DISCOVERY_FAILING)?.iter().filter_map(e2e::JournalEntry::monotonic).collect();
     assert!(!warnings.is_empty(), "an outage was not said");
     for pair in warnings.windows(2) {
         assert!(pair[1] - pair[0] >= 59 * SECOND, "two warnings within {:?}", pair[1] - pair[0]);
@@ -87,7 +93,10 @@ fn a_frozen_journal_does_not_stop_the_heartbeats() -> TestResult {
     let fleet = Fleet::boot("journal")?;
     let relay = Relay::start(&fleet.cluster, (fleet.server.ip(), SERVER_PORT).into())?;
     // debug says something at each beat and each probe: enough to fill the socket's queue of a frozen journald
-    fleet.configure(&relay.url(), "heartbeat = \"1s\"\nttl = \"10s\"\n[engine]\nprobe-interval = \"1s\"\n[agent]\nlog-level = \"debug\"\n")?;
+    fleet.configure(
+        &relay.url(),
+        "heartbeat = \"1s\"\nttl = \"10s\"\n[engine]\nprobe-interval = \"1s\"\n[agent]\nlog-level = \"debug\"\n",
+    )?;
     fleet.enable()?;
     let lister = fleet.lister()?;
     lister.wait_present(&fleet.address(), 20 * SECOND)?;
@@ -126,7 +135,8 @@ fn the_requests_are_those_of_the_token_protocol_on_one_kept_connection() -> Test
         "POST {cluster}?ttl=7 HTTP/1.1\r\ncontent-type: application/json\r\naccept: */*\r\n{agent}{version}\r\nhost: {host}\r\ncontent-length: {}\r\n\r\n{address}",
         address.len()
     );
-    let deregister = format!("DELETE {cluster}/{address} HTTP/1.1\r\naccept: */*\r\n{agent}{version}\r\nhost: {host}\r\n\r\n");
+    let deregister =
+        format!("DELETE {cluster}/{address} HTTP/1.1\r\naccept: */*\r\n{agent}{version}\r\nhost: {host}\r\n\r\n");
     let beats = seen[0].matches("POST").count();
     assert_eq!(seen[0], register.repeat(beats) + &deregister);
     Ok(())

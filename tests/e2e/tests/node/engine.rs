@@ -90,10 +90,7 @@ fn a_restart_that_takes_longer_than_the_grace_leaves() -> TestResult {
     let fleet = Fleet::registered("grace", "[engine]\ngrace = \"3s\"\n")?;
     let node = &fleet.node;
     // an engine that takes its time to come up
-    node.write(
-        "/etc/systemd/system/docker.service.d/slow.conf",
-        "[Service]\nExecStartPre=/bin/sleep 8\n",
-    )?;
+    node.write("/etc/systemd/system/docker.service.d/slow.conf", "[Service]\nExecStartPre=/bin/sleep 8\n")?;
     node.ok(["systemctl", "daemon-reload"])?;
     let lister = fleet.lister()?;
     let begin = Instant::now();

@@ -47,7 +47,10 @@ impl Fleet {
         let [server, node] = cluster.boot_all([server, cluster.machine("node")])?;
         install(&server)?;
         install(&node)?;
-        server.write("/etc/swarm-agent/config.d/10-test.toml", format!("[server]\nlisten = \"0.0.0.0:{SERVER_PORT}\"\n"))?;
+        server.write(
+            "/etc/swarm-agent/config.d/10-test.toml",
+            format!("[server]\nlisten = \"0.0.0.0:{SERVER_PORT}\"\n"),
+        )?;
         server.ok(["systemctl", "enable", "--now", "swarm-discovery"])?;
         let token = server.ok(["swarm-agent", "create", &format!("http://127.0.0.1:{SERVER_PORT}")])?.trim().to_owned();
         Ok(Self { server, node, token, cluster })

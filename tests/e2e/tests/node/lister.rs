@@ -63,7 +63,13 @@ impl Lister {
     }
 
     /// The time of the first such answer since then; waits for it until `timeout` after now.
-    fn first(&self, since: Instant, timeout: Duration, what: &str, wanted: impl Fn(&[String]) -> bool) -> Result<Instant> {
+    fn first(
+        &self,
+        since: Instant,
+        timeout: Duration,
+        what: &str,
+        wanted: impl Fn(&[String]) -> bool,
+    ) -> Result<Instant> {
         let begin = Instant::now();
         let mut answers = self.log.answers.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
@@ -159,7 +165,11 @@ pub fn assert_no_gap(answers: &[Answer], node: &str, at_least: Duration) {
     let mut last = None;
     for answer in answers {
         match &answer.nodes {
-            Ok(nodes) => assert!(nodes.iter().any(|n| n == node), "a gap {:?} after the first answer: {nodes:?}", answer.at - answers[0].at),
+            Ok(nodes) => assert!(
+                nodes.iter().any(|n| n == node),
+                "a gap {:?} after the first answer: {nodes:?}",
+                answer.at - answers[0].at
+            ),
             Err(error) => panic!("the client got no list: {error}"),
         }
         if let Some(last) = last.replace(answer.at) {

@@ -102,7 +102,9 @@ fn relay(mut client: TcpStream, server: SocketAddr, shared: &Shared, index: usiz
         lock(&shared.seen)[index].extend_from_slice(&buffer[..count]);
         match *lock(&shared.mode) {
             Mode::Pass => upstream.write_all(&buffer[..count]).ok()?,
-            Mode::Answer500 => client.write_all(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n").ok()?,
+            Mode::Answer500 => {
+                client.write_all(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n").ok()?
+            }
         }
     }
 }
