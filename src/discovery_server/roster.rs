@@ -60,8 +60,8 @@ impl Roster {
 
     /// The addresses listed now, sorted; `None` if there is no such cluster.
     pub fn list(&self, token: &Token, now: Moment) -> Option<Vec<Box<str>>> {
-        let live = |(address, entry): (&Box<str>, &Entry)| (entry.expiry > now).then(|| address.clone());
-        Some(self.clusters.get(token)?.iter().filter_map(live).collect())
+        let live = self.clusters.get(token)?.iter().filter(|(_, entry)| entry.expiry > now);
+        Some(live.map(|(address, _)| address.clone()).collect())
     }
 
     /// Makes a committed change visible.
