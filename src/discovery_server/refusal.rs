@@ -27,7 +27,7 @@ pub enum Refusal {
     ServerFull,
     #[error("too many changes wait to be stored; try again")]
     Busy,
-    #[error("the server can't write its store (its log says why), so nothing was changed; try again later")]
+    #[error("the server can't write its store (its log says why); try again later")]
     Store,
     #[error("the server is stopping")]
     Stopping,

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// All clusters. It only ever shows what is in the store, but for the beats of entries: those are
-/// kept here and stored in bundles, since a lost beat is covered by the grace after a restart.
+/// kept here and stored in bundles, since a lost beat is covered by the grace after a restart. But
+/// only one such loss in a row is: the first beat after a restart is stored at once.
 #[derive(Debug, Default)]
 pub struct Roster {
     clusters: BTreeMap<Token, Cluster>,
@@ -21,6 +22,8 @@ struct Entry {
     /// The beat that is in the store.
     stored: Moment,
     expiry: Moment,
+    /// Lives on its grace: it has not beaten since the restart.
+    restored: bool,
 }
 
 /// One change of what is stored.
@@ -36,17 +39,17 @@ pub enum Change {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Renewal {
     Renewed,
-    /// A new entry, or another ttl: that has to be stored first.
+    /// A new entry, another ttl, or the first beat after a restart: that has to be stored first.
     Changes,
     UnknownCluster,
 }
 
 impl Roster {
-    /// Renews an entry that lives and keeps its ttl.
+    /// Renews an entry that lives, has beaten in this process and keeps its ttl.
     pub fn renew(&mut self, token: &Token, address: &NodeAddress, lease: Lease) -> Renewal {
         let Some(cluster) = self.clusters.get_mut(token) else { return Renewal::UnknownCluster };
         match cluster.get_mut(address.to_string().as_str()) {
-            Some(entry) if entry.expiry > lease.beat && entry.lease.ttl == lease.ttl => {
+            Some(entry) if !entry.restored && entry.expiry > lease.beat && entry.lease.ttl == lease.ttl => {
                 entry.lease = lease;
                 entry.expiry = lease.expiry();
                 Renewal::Renewed
@@ -57,8 +60,8 @@ impl Roster {
 
     /// The addresses listed now, sorted; `None` if there is no such cluster.
     pub fn list(&self, token: &Token, now: Moment) -> Option<Vec<Box<str>>> {
-        let live = |(address, entry): (&Box<str>, &Entry)| (entry.expiry > now).then(|| address.clone());
-        Some(self.clusters.get(token)?.iter().filter_map(live).collect())
+        let live = self.clusters.get(token)?.iter().filter(|(_, entry)| entry.expiry > now);
+        Some(live.map(|(address, _)| address.clone()).collect())
     }
 
     /// Makes a committed change visible.
@@ -78,7 +81,7 @@ impl Roster {
         let (Some(expiry), Some(cluster)) = (lease.restored_expiry(resumed), self.clusters.get_mut(token)) else {
             return false;
         };
-        cluster.insert(address.into(), Entry { lease, stored: lease.beat, expiry });
+        cluster.insert(address.into(), Entry { lease, stored: lease.beat, expiry, restored: true });
         true
     }
 
@@ -129,7 +132,8 @@ impl Roster {
         match cluster.get_mut(&address) {
             Some(entry) if entry.lease.ttl == lease.ttl && entry.lease.beat >= lease.beat => entry.stored = lease.beat,
             _ => {
-                cluster.insert(address, Entry { lease, stored: lease.beat, expiry: lease.expiry() });
+                let entry = Entry { lease, stored: lease.beat, expiry: lease.expiry(), restored: false };
+                cluster.insert(address, entry);
             }
         }
     }
@@ -210,5 +214,12 @@ mod tests {
         assert!(roster.restore(&token(), "10.0.0.1:2375", lease(100), at(115)));
         assert_eq!((listed(&roster, 119), listed(&roster, 120)), (1, 0));
         assert!(!roster.restore(&token(), "10.0.0.2:2375", lease(90), at(115)));
+        assert_eq!(
+            roster.renew(&token(), &address(), lease(116)),
+            Renewal::Changes,
+            "the first beat is stored at once"
+        );
+        roster.apply(put(116));
+        assert_eq!(roster.renew(&token(), &address(), lease(117)), Renewal::Renewed);
     }
 }

@@ -199,8 +199,7 @@ mod tests {
                 running: Duration::from_millis(running),
                 down: Duration::from_millis(down),
                 reboot: reboot && reboots,
-                // only while the machine is down, and never by more than it was down: what goes
-                // back further is seen and charged in full
+                // to before the last ledger: a smaller jump looks like a shorter outage, which is harmless
                 set_back: if back == 0 { Duration::ZERO } else { Duration::from_millis(running + down + back) },
             }
         });
