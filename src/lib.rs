@@ -1,6 +1,7 @@
 //! swarm-agent: keeps the local Docker Engine's address registered in a discovery service while
 //! the engine works. The folders are layers; `tests/layers.rs` holds them to their order.
 
+pub mod agent;
 pub mod cli;
 pub mod config;
 pub mod discovery;
@@ -8,3 +9,7 @@ pub mod discovery_server;
 pub mod engine;
 pub mod model;
 pub mod policy;
+pub mod service;
+pub mod state;
+pub mod systemd;
+pub mod telemetry;

@@ -1,11 +1,53 @@
 //! Exit codes, after sysexits.h: 0 done, 64 usage, 69 a service is unavailable, 78 configuration, 1 the rest.
 
+use crate::discovery::BackendError;
+use std::fmt::Display;
 use std::process::ExitCode;
 
 pub const FAILURE: u8 = 1;
 pub const USAGE: u8 = 64;
 pub const UNAVAILABLE: u8 = 69;
 pub const CONFIG: u8 = 78;
+
+/// Why a command failed: what a person reads, and what a script sees.
+pub struct Failure {
+    pub code: u8,
+    /// None where it has been said already.
+    pub text: Option<String>,
+}
+
+impl Failure {
+    pub fn usage(text: String) -> Self {
+        Self { code: USAGE, text: Some(text) }
+    }
+
+    pub fn other(error: impl Display) -> Self {
+        Self { code: FAILURE, text: Some(error.to_string()) }
+    }
+
+    /// The reason is in the log, or was printed.
+    pub fn said(code: u8) -> Self {
+        Self { code, text: None }
+    }
+
+    /// A discovery service that could not be asked is unavailable; one that refused gave its reason.
+    pub fn discovery(error: BackendError) -> Self {
+        let (code, remedy) = match &error {
+            BackendError::Connect { .. } => {
+                (UNAVAILABLE, "; is the discovery server running there (systemctl status swarm-discovery)?")
+            }
+            BackendError::Timeout { .. } => (UNAVAILABLE, "; is it reachable from here? --timeout gives it longer"),
+            BackendError::Broken { .. } => (UNAVAILABLE, "; try again"),
+            BackendError::Status { status: 500.., .. } => (UNAVAILABLE, ""),
+            BackendError::Garbled { .. } => (FAILURE, "; is that the address of a discovery server?"),
+            BackendError::Status { message, .. } if message.is_empty() => {
+                (FAILURE, "; is that the address of a discovery server?")
+            }
+            BackendError::Status { .. } | BackendError::Client(_) => (FAILURE, ""),
+        };
+        Self { code, text: Some(format!("{error}{remedy}")) }
+    }
+}
 
 /// Prints clap's message; help and version are no errors.
 pub fn usage(error: &clap::Error) -> ExitCode {

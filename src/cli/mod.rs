@@ -1,9 +1,21 @@
 //! The command line: one file per command. Everything that prints lives here.
 
+mod check_config;
+pub mod config_args;
+mod create;
 mod exit;
+mod list;
+mod log;
+mod notify;
+mod run;
+mod serve;
 
+use crate::discovery::Timeouts;
 use clap::{Parser, Subcommand};
+use exit::Failure;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 #[derive(Parser)]
 #[command(name = "swarm-agent", version, about, max_term_width = 100)]
@@ -13,12 +25,56 @@ struct Cli {
 }
 
 #[derive(Subcommand)]
-enum Command {}
+enum Command {
+    Run(run::Run),
+    Serve(serve::Serve),
+    Create(create::Create),
+    List(list::List),
+    CheckConfig(check_config::CheckConfig),
+}
 
 /// Parses the command line, runs one command, and says how it went.
 pub fn main() -> ExitCode {
-    match Cli::try_parse() {
-        Ok(cli) => match cli.command {},
-        Err(error) => exit::usage(&error),
+    let outcome = match Cli::try_parse() {
+        Ok(cli) => match cli.command {
+            Command::Run(run) => run.run(),
+            Command::Serve(serve) => serve.run(),
+            Command::Create(create) => create.run(),
+            Command::List(list) => list.run(),
+            Command::CheckConfig(check) => check.run(),
+        },
+        Err(error) => return exit::usage(&error),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure { code, text: Some(text) }) => {
+            remark(&format!("error: {text}"));
+            ExitCode::from(code)
+        }
+        Err(Failure { code, text: None }) => ExitCode::from(code),
     }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::other)
+}
+
+/// A server that can be reached at all answers a connection well before a list is complete.
+fn timeouts(total: Duration) -> Timeouts {
+    Timeouts { connect: total.min(Duration::from_secs(5)), total }
+}
+
+/// Writes a command's result. A reader that has seen enough (`| head`) is no failure.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::other(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Says something beside the result.
+fn remark(text: &str) {
+    // a closed stderr leaves nobody to tell
+    let _ = writeln!(std::io::stderr(), "swarm-agent: {text}");
 }

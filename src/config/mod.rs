@@ -1,3 +1,34 @@
 //! Configuration: files → fragments → merged values with their origin → validated settings.
+//!
+//! ```text
+//! Sources ─ files ─ document ─┐
+//!    ├───── environment ──────┼▶ Fragment … ─ merged ─▶ Merged ─ validate ─▶ AgentSettings, ServerSettings
+//!    └───── flags ────────────┘
+//! ```
+//! `schema` is the one table of keys that all of them follow. Only `files` does I/O, and blocks: on
+//! the runtime, read anew in `spawn_blocking`.
 
+mod document;
+mod environment;
+mod error;
+mod files;
+mod fragment;
+mod merged;
+mod origin;
+mod problem;
+pub mod schema;
 pub mod settings;
+mod sources;
+mod suggest;
+#[cfg(test)]
+mod tests;
+mod validate;
+mod value;
+
+pub use error::{ConfigError, ConfigErrors};
+pub use merged::{Merged, load};
+pub use origin::{Origin, Position};
+pub use problem::Problem;
+pub use sources::{Flag, Sources};
+pub use validate::{Loaded, load_agent, load_server};
+pub use value::FromValue;

@@ -63,3 +63,17 @@ pub enum LogLevel {
     Debug,
     Trace,
 }
+
+impl LogLevel {
+    /// Reads a name of [`super::schema::LOG_LEVELS`].
+    pub fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "error" => Self::Error,
+            "warn" => Self::Warn,
+            "info" => Self::Info,
+            "debug" => Self::Debug,
+            "trace" => Self::Trace,
+            _ => return None,
+        })
+    }
+}

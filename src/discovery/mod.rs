@@ -2,6 +2,7 @@
 //! own, and returns a typed error; retries belong to the caller.
 
 pub mod token;
+mod web;
 
 use crate::model::{DiscoveryUrl, NodeAddress};
 use std::time::Duration;

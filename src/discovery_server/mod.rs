@@ -1,1 +1,107 @@
+//! The discovery server: the token protocol over HTTP, kept in a store on disk.
+//!
+//! | task | owns | hears | tells |
+//! | --- | --- | --- | --- |
+//! | `listener` | the socket | connections | one task per connection, which asks the `Keeper` |
+//! | `writer` (a thread: fsync blocks) | the store | orders from the `Keeper` | answers, when they are on disk |
+//! | `report` | | the roster's size | `watch<Option<ServerStatus>>` |
+//!
+//! The roster in memory answers every list and takes every beat; it shows changes after they are
+//! committed. `policy::lease` decides when an entry ends.
 
+mod api;
+mod clock;
+mod keeper;
+mod limits;
+mod listener;
+mod plan;
+mod refusal;
+mod roster;
+mod store;
+mod writer;
+
+pub use store::StoreError;
+
+use crate::config::settings::ServerSettings;
+use keeper::Keeper;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+const REPORT_INTERVAL: Duration = Duration::from_secs(2);
+/// How long the last beats may take to get to the disk. They may be lost, so a sick disk need not
+/// keep the server from stopping.
+const FLUSH: Duration = Duration::from_secs(5);
+
+/// What the server does now. There is none before it can serve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerStatus {
+    /// Where it listens, with the port that it got.
+    pub address: SocketAddr,
+    pub clusters: usize,
+    pub nodes: usize,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("can't listen on {address}: {source}")]
+    Bind { address: SocketAddr, source: io::Error },
+    #[error("the thread that writes the store ended by itself")]
+    WriterEnded,
+    #[error("the last beats were not stored within {} s; they are covered by the grace after a restart", FLUSH.as_secs())]
+    Flush,
+}
+
+impl fmt::Display for ServerStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = |n: usize| if n == 1 { "" } else { "s" };
+        let Self { address, clusters, nodes } = self;
+        write!(f, "serving {clusters} cluster{}, {nodes} node{} on {address}", plural(*clusters), plural(*nodes))
+    }
+}
+
+/// Serves until `stop` is cancelled. The first status is sent when requests are taken.
+pub async fn run(
+    settings: &ServerSettings,
+    status: watch::Sender<Option<ServerStatus>>,
+    stop: CancellationToken,
+) -> Result<(), ServerError> {
+    let (keeper, mut writer) = writer::start(settings.state_directory.clone()).await?;
+    let bind = |source| ServerError::Bind { address: settings.listen, source };
+    let listener = TcpListener::bind(settings.listen).await.map_err(bind)?;
+    let address = listener.local_addr().map_err(bind)?;
+    info!("listening on {address}");
+    let ended = tokio::select! {
+        () = listener::serve(listener, api::router(keeper.clone()), stop) => false,
+        () = report(&keeper, address, &status) => false,
+        // a oneshot: nothing is lost when another arm wins
+        () = writer.ended() => true,
+    };
+    if ended {
+        return Err(ServerError::WriterEnded);
+    }
+    // the last keeper: the writer stores what is left and ends
+    drop(keeper);
+    tokio::time::timeout(FLUSH, writer.ended()).await.map_err(|_| ServerError::Flush)
+}
+
+/// Never ends.
+async fn report(keeper: &Keeper, address: SocketAddr, status: &watch::Sender<Option<ServerStatus>>) {
+    loop {
+        let (clusters, nodes) = keeper.count();
+        let new = Some(ServerStatus { address, clusters, nodes });
+        status.send_if_modified(|old| {
+            let changed = *old != new;
+            *old = new;
+            changed
+        });
+        tokio::time::sleep(REPORT_INTERVAL).await;
+    }
+}

@@ -209,6 +209,12 @@ fn interval(settings: &GateSettings, up: &Up, verdict: Verdict, good: bool) -> D
     wanted.min(settings.probe_interval)
 }
 
+/// Whether the engine's socket may be connected to while the unit is in this state.
+pub fn may_connect(unit: &UnitState) -> bool {
+    let stopping = unit.job.is_some_and(|job| matches!(job.kind, JobKind::Stop | JobKind::Restart));
+    matches!(unit.active, ActiveState::Active | ActiveState::Reloading) && !stopping
+}
+
 /// What a state of the unit means to the gate.
 enum Seen {
     Running,

@@ -3,4 +3,5 @@
 
 pub mod freshness;
 pub mod gate;
+pub mod lease;
 pub mod registration;

@@ -3,8 +3,7 @@
 pub mod bus;
 pub mod notify;
 
-use crate::model::UnitView;
-use tokio::sync::watch;
+use crate::model::{UnitState, UnitView};
 
 /// A unit whose state can be looked at and followed.
 #[async_trait::async_trait]
@@ -12,7 +11,15 @@ pub trait UnitSource: Send + Sync {
     /// The state as it is now, asked of the manager.
     async fn look(&self) -> UnitView;
 
-    /// Follows the unit until the connection to the manager breaks, publishing every state; returns why it
-    /// ended. `beat` is called at least every 5 s while it follows.
-    async fn follow(&self, states: &watch::Sender<UnitView>, beat: &(dyn Fn() + Sync)) -> String;
+    /// Follows the unit until the connection to the manager breaks; returns why it ended.
+    async fn follow(&self, observe: &mut (dyn FnMut(Observation) + Send)) -> String;
+}
+
+/// What a follower hears, at least every 5 s.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Observation {
+    /// The state after a change, or after a while without one.
+    State(UnitState),
+    /// Nothing happened.
+    Quiet,
 }

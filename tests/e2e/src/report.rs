@@ -17,11 +17,11 @@ pub fn print(id: &str, timeline: &Timeline, machines: &[Machine]) {
     for machine in machines {
         text += &format!("\n==== machine {}: end of the console\n{}", machine.name(), machine.console_tail());
         for (title, args) in [
-            ("journal of swarm-agent and docker", &["--unit=swarm-agent*", "--unit=docker", "--unit=containerd"][..]),
-            ("warnings", &["--priority=warning"][..]),
+            ("journal of swarm-agent", ["--unit=swarm-agent*", "--lines=80"]),
+            ("journal of docker", ["--unit=docker", "--lines=25"]),
+            ("warnings", ["--priority=warning", "--lines=40"]),
         ] {
-            let lines = journal(machine, &[args, &["--lines=80"]].concat());
-            text += &format!("\n==== machine {}: {title}\n{lines}", machine.name());
+            text += &format!("\n==== machine {}: {title}\n{}", machine.name(), shorten(&journal(machine, &args)));
         }
     }
     // As the test runner expects it: with the test's own captured output.
@@ -64,6 +64,15 @@ fn journal(machine: &Machine, args: &[&str]) -> String {
         Ok(out) => format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr)),
         Err(e) => format!("failed to read the journal: {e:#}\n"),
     }
+}
+
+/// Long lines, of which engines write many, hide the others. All of them are in `SWARM_E2E_LOGS`.
+fn shorten(text: &str) -> String {
+    let cut = |line: &str| match line.char_indices().nth(240) {
+        Some((at, _)) => format!("{}…\n", &line[..at]),
+        None => format!("{line}\n"),
+    };
+    text.lines().map(cut).collect()
 }
 
 /// The last lines of a text.

@@ -120,12 +120,16 @@ impl ClusterDir {
         Ok(Cgroup::top()?.child(&self.id))
     }
 
+    pub fn machines_path(&self) -> PathBuf {
+        self.path.join("machines")
+    }
+
     pub fn machine(&self, name: &str) -> MachineDir {
-        MachineDir { path: self.path.join("machines").join(name), cluster: self.clone(), name: name.to_owned() }
+        MachineDir { path: self.machines_path().join(name), cluster: self.clone(), name: name.to_owned() }
     }
 
     pub fn machines(&self) -> Result<Vec<MachineDir>> {
-        let folder = self.path.join("machines");
+        let folder = self.machines_path();
         let mut names = if folder.exists() { dir_names(&folder)? } else { Vec::new() };
         names.sort();
         Ok(names.iter().map(|n| self.machine(n)).collect())
@@ -211,6 +215,16 @@ impl MachineDir {
 
     pub fn write_state(&self, state: &State) -> Result<()> {
         write_json(&self.path.join("state.json"), state)
+    }
+
+    /// In a word for a list.
+    pub fn phase(&self) -> &'static str {
+        let supervised = || File::open(self.supervisor_lock()).is_ok_and(|lock| lock.try_lock().is_err());
+        match self.live_leader() {
+            Ok(_) => "on",
+            Err(_) if supervised() => "booting",
+            Err(_) => "off",
+        }
     }
 
     /// The leader of a machine that is on and has booted.

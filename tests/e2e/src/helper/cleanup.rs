@@ -17,6 +17,9 @@ pub fn remove_cluster(dir: &ClusterDir) -> Result<()> {
     cgroup.kill()?;
     cgroup.remove()?;
     net::remove_all(dir.id())?;
+    // The lock comes last: it tells other runs that somebody is at work here.
+    remove_folder(&dir.disks())?;
+    remove_folder(&dir.machines_path())?;
     remove_folder(dir.path())
 }
 

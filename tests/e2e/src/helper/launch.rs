@@ -74,6 +74,8 @@ fn nspawn(dir: &MachineDir, spec: &Spec) -> Command {
         command.arg(format!("--uuid={id}"));
     }
     command.args(&spec.nspawn_args);
+    // To systemd in the machine: say on the console what you start. It is all there is to read when a boot gets stuck.
+    command.args(["--", "--show-status=1"]);
     command
 }
 

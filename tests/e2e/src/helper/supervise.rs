@@ -81,7 +81,8 @@ impl Supervisor {
 
     fn spawn(&self) -> Result<Child> {
         let console = File::options().create(true).append(true).open(self.dir.console())?;
-        let mut command = Command::new(std::env::current_exe()?);
+        // This very program, also after its file was replaced by a newer one.
+        let mut command = Command::new("/proc/self/exe");
         command.arg("launch").arg(self.dir.path());
         command.stdin(Stdio::null()).stdout(console.try_clone()?).stderr(console);
         command.spawn().context("failed to start the launcher")

@@ -90,8 +90,7 @@ fn list() -> Result<()> {
         for machine in cluster.machines()? {
             // A machine that is just being made has no description yet.
             let Ok(spec) = machine.spec() else { continue };
-            let state = if machine.live_leader().is_ok() { "on" } else { "off" };
-            println!("{:<36} {:<12} {:<12} {state}", cluster.id(), machine.name(), spec.ip().to_string());
+            println!("{:<36} {:<12} {:<12} {}", cluster.id(), machine.name(), spec.ip().to_string(), machine.phase());
         }
     }
     Ok(())

@@ -1,0 +1,34 @@
+//! `swarm-agent run`: the node agent.
+
+use super::config_args::ConfigArgs;
+use super::exit::Failure;
+use super::log;
+use crate::agent;
+use crate::config::load_agent;
+use std::time::Duration;
+
+/// Keep this host's Docker Engine registered while it works (run by swarm-agent.service)
+#[derive(clap::Args)]
+#[command(long_about = "Keep this host's Docker Engine registered in a discovery service while it works.
+
+systemd runs this as swarm-agent.service; to try it by hand:
+
+    swarm-agent run --discovery http://disco:8970/v1/clusters/TOKEN --advertise 10.0.0.5:2375
+
+SIGTERM takes the entry out and ends; SIGUSR2 ends and leaves the entry for the next process.")]
+pub struct Run {
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+impl Run {
+    pub fn run(self) -> Result<(), Failure> {
+        let loaded = load_agent(&self.config.sources()).map_err(|errors| log::invalid_configuration(&errors))?;
+        let _telemetry = log::init(loaded.settings.log_level)?;
+        let runtime = super::runtime()?;
+        let outcome = runtime.block_on(agent::run(loaded.settings));
+        // a write to a disk that hangs does not hold the end up
+        runtime.shutdown_timeout(Duration::from_millis(200));
+        outcome.map_err(|error| log::failed(&error))
+    }
+}

@@ -1,0 +1,74 @@
+//! `swarm-agent serve`: the discovery server.
+
+use super::config_args::ConfigArgs;
+use super::exit::Failure;
+use super::{log, notify};
+use crate::config::settings::ServerSettings;
+use crate::config::{Flag, load_server};
+use crate::discovery_server;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// Serve discovery to the agents of one or more clusters
+#[derive(clap::Args)]
+#[command(long_about = "Serve discovery to the agents of one or more clusters.
+
+Agents register their engine's address here and `swarm-agent list` reads it, by the token protocol over HTTP. \
+Everything is kept in the state directory; a restart loses nothing.
+
+Example, a server for the whole network and its first cluster:
+
+    swarm-agent serve --listen 0.0.0.0:8970 --state-directory /var/lib/swarm-discovery
+    swarm-agent create http://127.0.0.1:8970
+
+Whoever reaches the address can make clusters, and whoever knows a token can change that cluster's list: keep \
+the address inside your network.")]
+pub struct Serve {
+    /// Where the clusters are kept; made if it is missing
+    #[arg(long, value_name = "DIR")]
+    state_directory: Option<String>,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+impl Serve {
+    pub fn run(self) -> Result<(), Failure> {
+        let directory = self.state_directory.map(|value| Flag {
+            name: "--state-directory".to_owned(),
+            key: "server.state-directory".to_owned(),
+            value,
+        });
+        let sources = self.config.sources().with_flags(directory);
+        let settings = load_server(&sources).map_err(|errors| log::invalid_configuration(&errors))?.settings;
+        let _telemetry = log::init(settings.log_level)?;
+        super::runtime()?.block_on(serve(&settings))
+    }
+}
+
+async fn serve(settings: &ServerSettings) -> Result<(), Failure> {
+    let stop = stop_on_signals()?;
+    let (send, status) = watch::channel(None);
+    tokio::select! {
+        outcome = discovery_server::run(settings, send, stop) => outcome.map_err(|error| log::failed(&error)),
+        never = notify::follow(status) => match never {},
+    }
+}
+
+/// A token that SIGTERM or SIGINT cancels. The handlers are in place when this returns.
+fn stop_on_signals() -> Result<CancellationToken, Failure> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::other)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::other)?;
+    let stop = CancellationToken::new();
+    let cancel = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+        notify::stopping();
+        cancel.cancel();
+    });
+    Ok(stop)
+}

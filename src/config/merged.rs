@@ -1,0 +1,156 @@
+//! All fragments as one: the last word on each key, with its origin.
+
+use super::error::{ConfigError, ConfigErrors};
+use super::fragment::{Entry, Fragment};
+use super::origin::Origin;
+use super::problem::{Placed, Problem, What};
+use super::schema::{DefaultValue, KEYS, Key};
+use super::sources::Sources;
+use super::value::FromValue;
+use super::{document, environment, files, schema};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// The value of every key that has one.
+#[derive(Debug, Clone)]
+pub struct Merged {
+    values: BTreeMap<&'static str, Entry>,
+    files: Vec<PathBuf>,
+    /// Where a missing key belongs.
+    main_file: PathBuf,
+    doubt: Doubt,
+}
+
+/// Which values can't be relied on because something is wrong with their source: a complaint about
+/// them would only repeat it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Doubt {
+    all: bool,
+    keys: BTreeSet<String>,
+}
+
+/// Reads everything. Afterwards every value has the right type and is in range; what is required,
+/// and how values fit together, is checked by the settings.
+pub fn load(sources: &Sources) -> Result<Merged, ConfigErrors> {
+    match collect(sources) {
+        (merged, errors) if errors.is_empty() => Ok(merged),
+        (_, errors) => Err(ConfigErrors::new(errors)),
+    }
+}
+
+/// The merged values that could be read, and what is wrong with the others.
+pub(super) fn collect(sources: &Sources) -> (Merged, Vec<ConfigError>) {
+    let (candidates, mut errors) = files::candidates(sources);
+    let mut merged = Merged {
+        values: BTreeMap::new(),
+        files: Vec::new(),
+        main_file: sources.main_file().0,
+        doubt: Doubt::default(),
+    };
+    for candidate in candidates {
+        match files::read(&candidate) {
+            Ok(None) => {}
+            Ok(Some(bytes)) => {
+                merged.take(document::parse(&candidate.path, &bytes), &mut errors);
+                merged.files.push(candidate.path);
+            }
+            Err(problem) => errors.push(files::whole(&candidate.path, problem)),
+        }
+    }
+    merged.take(environment::from_environment(sources), &mut errors);
+    merged.take(environment::from_flags(sources), &mut errors);
+    merged.take(defaults(sources, &merged.values), &mut errors);
+    merged.doubt = Doubt::about(&errors);
+    (merged, errors)
+}
+
+/// The defaults of the keys that nobody has set.
+fn defaults(sources: &Sources, set: &BTreeMap<&'static str, Entry>) -> Fragment {
+    let mut fragment = Fragment::default();
+    for key in KEYS.iter().filter(|key| !set.contains_key(key.path)) {
+        let given = sources.variable(environment::STATE_DIRECTORY).map(|value| value.to_string_lossy());
+        match (key.default, given) {
+            (DefaultValue::StateDirectory(_), Some(paths)) => {
+                let first = paths.split(':').next().unwrap_or("");
+                fragment.put(key, first, Origin::Environment(environment::STATE_DIRECTORY.to_owned()));
+            }
+            (DefaultValue::StateDirectory(text) | DefaultValue::Text(text), _) => {
+                fragment.put(key, text, Origin::Default)
+            }
+            (DefaultValue::RequiredByRun, _) => {}
+        }
+    }
+    fragment
+}
+
+impl Merged {
+    /// Where the value of a key comes from; `None` for a key that is unknown or has no value.
+    pub fn origin(&self, key: &str) -> Option<&Origin> {
+        self.values.get(key).map(|entry| &entry.origin)
+    }
+
+    /// Every key with its value as it was written (a secret as its type shows it) and its origin, in
+    /// the order of the table of keys.
+    pub fn entries(&self) -> impl Iterator<Item = (&'static Key, Option<(&str, &Origin)>)> {
+        KEYS.iter().map(|key| (key, self.values.get(key.path).map(|e| (e.shown.as_str(), &e.origin))))
+    }
+
+    /// The files that were read, in the order in which they apply.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    /// The value of one key; an error that says where to put it if it has none.
+    pub fn require<T: FromValue>(&self, key: &str) -> Result<T, ConfigErrors> {
+        let value = self.values.get(key).and_then(|entry| T::from_value(&entry.value));
+        value.ok_or_else(|| ConfigErrors::new(vec![self.missing(key)]))
+    }
+
+    pub(super) fn get<T: FromValue>(&self, key: &str) -> Option<T> {
+        self.values.get(key).and_then(|entry| T::from_value(&entry.value))
+    }
+
+    pub(super) fn placed(&self, key: &str) -> Option<Placed> {
+        let entry = self.values.get(key)?;
+        Some(Placed { path: entry.key.path, shown: entry.shown.clone(), origin: entry.origin.clone() })
+    }
+
+    /// Something is wrong with the sources of this key already.
+    pub(super) fn doubtful(&self, key: &str) -> bool {
+        self.doubt.all || self.doubt.keys.contains(key)
+    }
+
+    pub(super) fn missing(&self, path: &str) -> ConfigError {
+        let (table, line) = schema::find(path).map_or(("", String::new()), |key| {
+            let (table, name) = key.split();
+            (table, format!("{name} = {}", key.example))
+        });
+        let problem = Problem::Missing { table, line, file: shown(&self.main_file) };
+        ConfigError { origin: None, key: Some(path.to_owned()), problem }
+    }
+
+    fn take(&mut self, fragment: Fragment, errors: &mut Vec<ConfigError>) {
+        self.values.extend(fragment.entries.into_iter().map(|entry| (entry.key.path, entry)));
+        errors.extend(fragment.errors);
+    }
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+impl Doubt {
+    fn about(errors: &[ConfigError]) -> Self {
+        let mut doubt = Self::default();
+        for error in errors {
+            doubt.all |= error.problem.hides_values();
+            doubt.keys.extend(error.key.clone());
+            if let Problem::Unknown { what, suggestion, .. } = &error.problem {
+                // a table under a wrong name hides its keys
+                doubt.all |= *what == What::Table;
+                doubt.keys.extend(suggestion.clone());
+            }
+        }
+        doubt
+    }
+}

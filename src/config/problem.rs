@@ -1,0 +1,118 @@
+//! The kinds of mistake, with what they are about. Display says what is wrong and reads after
+//! "place: key: "; [`Problem::remedy`] says what to do.
+
+use super::origin::Origin;
+use super::value::{ValueProblem, words};
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    #[error("can't be read: {cause}")]
+    Unreadable { cause: String },
+    #[error("is a {what}, not a file")]
+    NotAFile { what: &'static str },
+    #[error("is a symbolic link to {target}, which does not exist")]
+    Dangling { target: String },
+    #[error("is larger than {limit} bytes; that can't be a configuration file")]
+    TooLarge { limit: u64 },
+    #[error("is not UTF-8: byte {offset} is 0x{byte:02x}")]
+    NotUtf8 { offset: usize, byte: u8 },
+    #[error("is not UTF-8")]
+    NotUnicode,
+    #[error("not TOML: {message}")]
+    Syntax { message: String, example: Option<&'static str> },
+    #[error("is set twice in this file")]
+    Duplicate,
+    #[error("and {count} more errors in this file")]
+    More { count: usize },
+    #[error("unknown {what}")]
+    Unknown { what: What, suggestion: Option<String>, known: Vec<&'static str> },
+    #[error("must be a table, and is {found}")]
+    NotATable { table: String, found: &'static str },
+    #[error("must be {expected}, and is {found}")]
+    WrongType { expected: &'static str, found: &'static str, example: &'static str },
+    #[error(transparent)]
+    Value(#[from] ValueProblem),
+    #[error("is needed and not set")]
+    Missing { table: &'static str, line: String, file: String },
+    #[error("{} = {} ({}) must be greater than {} = {} ({})",
+        .greater.path, .greater.shown, .greater.origin, .smaller.path, .smaller.shown, .smaller.origin)]
+    NotGreater { greater: Box<Placed>, smaller: Box<Placed> },
+}
+
+/// What is unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    Key,
+    Table,
+    Variable,
+}
+
+impl std::fmt::Display for What {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Key => "key",
+            Self::Table => "table",
+            Self::Variable => "environment variable",
+        })
+    }
+}
+
+/// A value and its place, for checks that compare two.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    pub path: &'static str,
+    pub shown: String,
+    pub origin: Origin,
+}
+
+impl Problem {
+    /// What to do about it. Reads after "message; ".
+    pub fn remedy(&self) -> Option<String> {
+        match self {
+            Self::NotAFile { .. } => Some("move it away, or give it a name that does not end in .toml".to_owned()),
+            Self::Dangling { .. } => Some("remove it; to mask a file of that name, link to /dev/null".to_owned()),
+            Self::NotUtf8 { .. } => Some("save the file as UTF-8".to_owned()),
+            Self::NotUnicode => Some("set it to text in UTF-8".to_owned()),
+            Self::Duplicate => Some("keep one of the two".to_owned()),
+            Self::Syntax { example, .. } => example.map(|example| format!("write it like {example}")),
+            Self::Unknown { suggestion: Some(suggestion), .. } => Some(format!("did you mean {suggestion}?")),
+            Self::Unknown { what, known, suggestion: None } => Some(known_names(*what, known)),
+            Self::NotATable { table, .. } => Some(format!("write its keys below a line [{table}]")),
+            Self::WrongType { example, .. } => Some(format!("write it like {example}")),
+            Self::Value(problem) => problem.remedy(),
+            Self::Missing { table, line, file } => Some(format!("write below [{table}] in {file}: {line}")),
+            Self::NotGreater { greater, smaller } => Some(format!("raise {} or lower {}", greater.path, smaller.path)),
+            Self::Unreadable { .. } | Self::TooLarge { .. } | Self::More { .. } => None,
+        }
+    }
+
+    /// The message says where, so it needs no prefix.
+    pub(super) fn names_its_places(&self) -> bool {
+        matches!(self, Self::NotGreater { .. })
+    }
+
+    /// After this the values of the file are not all known: what seems to be missing may be there.
+    pub(super) fn hides_values(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreadable { .. }
+                | Self::NotAFile { .. }
+                | Self::Dangling { .. }
+                | Self::TooLarge { .. }
+                | Self::NotUtf8 { .. }
+                | Self::Syntax { .. }
+                | Self::Duplicate
+                | Self::More { .. }
+        )
+    }
+}
+
+fn known_names(what: What, known: &[&'static str]) -> String {
+    match what {
+        What::Key => format!("known here: {}", words(known)),
+        What::Table => format!("known tables: {}", words(known)),
+        What::Variable => "unset it; the names follow from the keys, as SWARM_AGENT_DISCOVERY_TTL from discovery.ttl \
+                           (SWARM_AGENT_ is kept for them)"
+            .to_owned(),
+    }
+}

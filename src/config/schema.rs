@@ -1,0 +1,271 @@
+//! The one table of configuration keys. Everything that knows a key by name follows from it: type
+//! checks, "did you mean", environment names, command-line flags, the manual page, show-config.
+
+use std::time::Duration;
+
+/// One key of the configuration.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Key {
+    /// As an error names it: `discovery.ttl`.
+    pub path: &'static str,
+    pub kind: Kind,
+    pub default: DefaultValue,
+    /// What it does, for the manual page and the shipped configuration file.
+    pub doc: &'static str,
+    /// A value that works, as it is written in TOML.
+    pub example: &'static str,
+    /// The command-line flag without its dashes, if it has one of its own besides `--set`.
+    pub flag: Option<&'static str>,
+    /// The environment variable of classic swarm: a fallback below our own.
+    pub classic: Option<&'static str>,
+    /// The value names a secret: neither errors nor show-config may repeat it.
+    pub secret: bool,
+}
+
+/// What a value must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Duration {
+        min: Duration,
+        max: Duration,
+        whole_seconds: bool,
+    },
+    Integer {
+        min: u32,
+        max: u32,
+    },
+    /// One of a few words.
+    Choice(&'static [&'static str]),
+    /// `host:port` under which other hosts reach the engine.
+    NodeAddress,
+    DiscoveryUrl,
+    /// `ip:port` to listen on.
+    SocketAddress,
+    /// An absolute path.
+    Path,
+    /// A unix socket: `unix:///path` or an absolute path.
+    UnixSocket,
+    /// A systemd unit whose name ends in `.service`.
+    ServiceUnit,
+}
+
+/// What holds when nobody sets the key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DefaultValue {
+    /// As it would be written in the environment: without TOML's quotes.
+    Text(&'static str),
+    /// `STATE_DIRECTORY`, which systemd sets from `StateDirectory=`; this path without it.
+    StateDirectory(&'static str),
+    /// None: `swarm-agent run` can't do without it.
+    RequiredByRun,
+}
+
+impl DefaultValue {
+    /// The fixed part of the default, as a manual page shows it.
+    pub fn text(self) -> Option<&'static str> {
+        match self {
+            Self::Text(text) | Self::StateDirectory(text) => Some(text),
+            Self::RequiredByRun => None,
+        }
+    }
+}
+
+/// The tables (`[agent]`, …) with what they are for, in the order of the manual page.
+pub const TABLES: &[(&str, &str)] = &[
+    ("agent", "the program itself"),
+    ("discovery", "where the engine's address is registered, and how often"),
+    ("engine", "the Docker Engine of this host, and when it counts as working"),
+    ("server", "the discovery server (`swarm-agent serve`)"),
+];
+
+const NO_LIMIT: Duration = Duration::from_secs(365 * 24 * 3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const HOUR: Duration = Duration::from_secs(3600);
+const SECOND: Duration = Duration::from_secs(1);
+const SHORTEST_TIMEOUT: Duration = Duration::from_millis(100);
+
+const fn duration(min: Duration, max: Duration) -> Kind {
+    Kind::Duration { min, max, whole_seconds: false }
+}
+
+const fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+/// A key with the parts that most keys don't have left empty.
+const fn key(path: &'static str, kind: Kind, default: DefaultValue) -> Key {
+    Key { path, kind, default, doc: "", example: "", flag: None, classic: None, secret: false }
+}
+
+pub const LOG_LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
+
+pub const KEYS: &[Key] = &[
+    Key {
+        doc: "The least severe messages that are logged: error, warn, info, debug or trace.",
+        example: r#""info""#,
+        flag: Some("log-level"),
+        ..key("agent.log-level", Kind::Choice(LOG_LEVELS), DefaultValue::Text("info"))
+    },
+    Key {
+        doc: "Where the agent keeps what must outlive it. The default is the directory that systemd makes for the \
+              service (STATE_DIRECTORY).",
+        example: r#""/var/lib/swarm-agent""#,
+        ..key("agent.state-directory", Kind::Path, DefaultValue::StateDirectory("/var/lib/swarm-agent"))
+    },
+    Key {
+        doc: "The cluster: http(s)://HOST:PORT/v1/clusters/TOKEN. `swarm-agent create` makes a token. Whoever knows \
+              the token can change the cluster's list, so keep a file with it unreadable for others.",
+        example: r#""http://disco.example:8970/v1/clusters/0a1b2c3d""#,
+        flag: Some("discovery"),
+        classic: Some("SWARM_DISCOVERY"),
+        secret: true,
+        ..key("discovery.url", Kind::DiscoveryUrl, DefaultValue::RequiredByRun)
+    },
+    Key {
+        doc: "The address under which other hosts reach this engine: host:port, IPv6 in brackets.",
+        example: r#""10.0.0.5:2375""#,
+        flag: Some("advertise"),
+        classic: Some("SWARM_ADVERTISE"),
+        ..key("discovery.advertise", Kind::NodeAddress, DefaultValue::RequiredByRun)
+    },
+    Key {
+        doc: "The time between two renewals of the entry, at least 1s.",
+        example: r#""60s""#,
+        flag: Some("heartbeat"),
+        ..key("discovery.heartbeat", duration(SECOND, DAY), DefaultValue::Text("60s"))
+    },
+    Key {
+        doc: "How long the entry lives without a renewal: whole seconds, and more than discovery.heartbeat.",
+        example: r#""180s""#,
+        flag: Some("ttl"),
+        ..key(
+            "discovery.ttl",
+            Kind::Duration { min: SECOND, max: NO_LIMIT, whole_seconds: true },
+            DefaultValue::Text("180s"),
+        )
+    },
+    Key {
+        doc: "Before the first registration, sleep a random time of at most this, so that many hosts that boot \
+              together don't arrive together.",
+        example: r#""10s""#,
+        flag: Some("delay"),
+        ..key("discovery.delay", duration(Duration::ZERO, HOUR), DefaultValue::Text("0s"))
+    },
+    Key {
+        doc: "How long connecting to the discovery service may take, at most 15s: a loop that waits longer counts as \
+              stuck for the watchdog.",
+        example: r#""3s""#,
+        ..key("discovery.connect-timeout", duration(SHORTEST_TIMEOUT, seconds(15)), DefaultValue::Text("3s"))
+    },
+    Key {
+        doc: "How long one request to the discovery service may take, connecting included, at most 15s: a loop that \
+              waits longer counts as stuck for the watchdog.",
+        example: r#""10s""#,
+        ..key("discovery.timeout", duration(SHORTEST_TIMEOUT, seconds(15)), DefaultValue::Text("10s"))
+    },
+    Key {
+        doc: "The engine's socket: unix:///path or an absolute path.",
+        example: r#""unix:///run/docker.sock""#,
+        ..key("engine.socket", Kind::UnixSocket, DefaultValue::Text("unix:///run/docker.sock"))
+    },
+    Key {
+        doc: "The engine's systemd unit.",
+        example: r#""docker.service""#,
+        ..key("engine.unit", Kind::ServiceUnit, DefaultValue::Text("docker.service"))
+    },
+    Key {
+        doc: "How long the entry stays while the unit is being restarted by a job of systemd.",
+        example: r#""10s""#,
+        ..key("engine.grace", duration(Duration::ZERO, HOUR), DefaultValue::Text("10s"))
+    },
+    Key {
+        doc: "The time between two probes of the engine, at least 1s.",
+        example: r#""30s""#,
+        ..key("engine.probe-interval", duration(SECOND, DAY), DefaultValue::Text("30s"))
+    },
+    Key {
+        doc: "How long one probe may take, at most 10s: a loop that waits longer counts as stuck for the watchdog.",
+        example: r#""5s""#,
+        ..key("engine.probe-timeout", duration(SHORTEST_TIMEOUT, seconds(10)), DefaultValue::Text("5s"))
+    },
+    Key {
+        doc: "After how many good probes in a row the engine counts as working, 1 to 100.",
+        example: "2",
+        ..key("engine.healthy-after", Kind::Integer { min: 1, max: 100 }, DefaultValue::Text("2"))
+    },
+    Key {
+        doc: "After how many bad probes in a row the engine counts as not working, 1 to 100.",
+        example: "3",
+        ..key("engine.unhealthy-after", Kind::Integer { min: 1, max: 100 }, DefaultValue::Text("3"))
+    },
+    Key {
+        doc: "The IP address and port on which the discovery server listens.",
+        example: r#""127.0.0.1:8970""#,
+        flag: Some("listen"),
+        ..key("server.listen", Kind::SocketAddress, DefaultValue::Text("127.0.0.1:8970"))
+    },
+    Key {
+        doc: "Where the discovery server keeps its store. The default is the directory that systemd makes for the \
+              service (STATE_DIRECTORY).",
+        example: r#""/var/lib/swarm-discovery""#,
+        ..key("server.state-directory", Kind::Path, DefaultValue::StateDirectory("/var/lib/swarm-discovery"))
+    },
+];
+
+impl Key {
+    /// `discovery.connect-timeout` → `SWARM_AGENT_DISCOVERY_CONNECT_TIMEOUT`.
+    pub fn environment_name(&self) -> String {
+        let tail: String =
+            self.path.chars().map(|c| if matches!(c, '.' | '-') { '_' } else { c.to_ascii_uppercase() }).collect();
+        format!("{ENVIRONMENT_PREFIX}{tail}")
+    }
+
+    /// The table and the name in it: `("discovery", "ttl")`.
+    pub fn split(&self) -> (&'static str, &'static str) {
+        self.path.rsplit_once('.').unwrap_or(("", self.path))
+    }
+}
+
+pub const ENVIRONMENT_PREFIX: &str = "SWARM_AGENT_";
+
+/// Variables with our prefix that name no key: they say where the configuration is.
+pub const ENVIRONMENT_OTHER: &[&str] = &["SWARM_AGENT_CONFIG", "SWARM_AGENT_CONFIG_ROOT"];
+
+pub fn find(path: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.path == path)
+}
+
+pub fn is_table(path: &str) -> bool {
+    TABLES.iter().any(|(table, _)| *table == path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn no_two_keys_share_a_name() {
+        let names: Vec<String> =
+            KEYS.iter().flat_map(|k| [k.path.to_owned(), k.environment_name()]).chain(flags()).collect();
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
+    }
+
+    fn flags() -> impl Iterator<Item = String> {
+        KEYS.iter().filter_map(|k| k.flag.map(|flag| format!("--{flag}")))
+    }
+
+    #[test]
+    fn every_key_is_explained_and_lies_in_a_table() {
+        for key in KEYS {
+            assert!(!key.doc.is_empty() && !key.example.is_empty(), "{}", key.path);
+            assert!(is_table(key.split().0), "{}", key.path);
+        }
+    }
+
+    #[test]
+    fn the_environment_name_follows_from_the_path() {
+        let name = find("discovery.connect-timeout").map(Key::environment_name);
+        assert_eq!(name.as_deref(), Some("SWARM_AGENT_DISCOVERY_CONNECT_TIMEOUT"));
+    }
+}

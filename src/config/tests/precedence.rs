@@ -1,0 +1,156 @@
+//! Which source has the last word.
+
+use super::{MAIN, REQUIRED, Root, TestResult, environment, set};
+use crate::config::settings::LogLevel;
+use crate::config::{Origin, load, load_agent, load_server};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const LIB: &str = "usr/lib/swarm-agent/config.d";
+const RUN: &str = "run/swarm-agent.d";
+const ETC: &str = "etc/swarm-agent/config.d";
+
+fn grace(text: &str) -> String {
+    format!("[engine]\ngrace = \"{text}\"\n")
+}
+
+/// The grace time that holds and where it stands.
+fn told(root: &Root) -> Result<String, Box<dyn std::error::Error>> {
+    let loaded = load_agent(&root.sources())?;
+    let origin = loaded.merged.origin("engine.grace").ok_or("no origin")?;
+    Ok(format!("{:?} {}", loaded.settings.engine.grace, root.strip(origin)))
+}
+
+#[test]
+fn every_key_has_its_default() -> TestResult {
+    let root = Root::new(&[(MAIN, REQUIRED)])?;
+    let settings = load_agent(&root.sources())?.settings;
+    assert_eq!(settings.log_level, LogLevel::Info);
+    assert_eq!(settings.state_directory, Path::new("/var/lib/swarm-agent"));
+    assert_eq!(settings.discovery.advertise.to_string(), "10.0.0.5:2375");
+    assert_eq!(settings.discovery.heartbeat, Duration::from_secs(60));
+    assert_eq!(settings.discovery.ttl, Duration::from_secs(180));
+    assert_eq!(settings.discovery.delay, Duration::ZERO);
+    assert_eq!(settings.discovery.connect_timeout, Duration::from_secs(3));
+    assert_eq!(settings.discovery.timeout, Duration::from_secs(10));
+    assert_eq!(settings.engine.socket, Path::new("/run/docker.sock"));
+    assert_eq!(settings.engine.unit, "docker.service");
+    assert_eq!(settings.engine.grace, Duration::from_secs(10));
+    assert_eq!(settings.engine.probe_interval, Duration::from_secs(30));
+    assert_eq!(settings.engine.probe_timeout, Duration::from_secs(5));
+    assert_eq!((settings.engine.healthy_after, settings.engine.unhealthy_after), (2, 3));
+    Ok(())
+}
+
+#[test]
+fn a_server_needs_no_configuration() -> TestResult {
+    let settings = load_server(&Root::new(&[])?.sources())?.settings;
+    assert_eq!(settings.listen.to_string(), "127.0.0.1:8970");
+    assert_eq!(settings.state_directory, Path::new("/var/lib/swarm-discovery"));
+    Ok(())
+}
+
+#[test]
+fn drop_ins_beat_the_main_file_and_apply_by_name_whatever_their_folder() -> TestResult {
+    let root = Root::new(&[(MAIN, &format!("{REQUIRED}{}", grace("1s")))])?;
+    assert_eq!(told(&root)?, format!("1s /{MAIN}:5:9"));
+    root.write(&format!("{LIB}/20-b.toml"), grace("2s").as_bytes())?;
+    assert_eq!(told(&root)?, format!("2s /{LIB}/20-b.toml:2:9"));
+    root.write(&format!("{ETC}/10-a.toml"), grace("3s").as_bytes())?;
+    assert_eq!(told(&root)?, format!("2s /{LIB}/20-b.toml:2:9"));
+    root.write(&format!("{RUN}/20-b.toml"), grace("4s").as_bytes())?;
+    assert_eq!(told(&root)?, format!("4s /{RUN}/20-b.toml:2:9"));
+    root.write(&format!("{ETC}/20-b.toml"), grace("5s").as_bytes())?;
+    assert_eq!(told(&root)?, format!("5s /{ETC}/20-b.toml:2:9"));
+    let files: Vec<String> = load(&root.sources())?.files().iter().map(|f| root.strip(f.display())).collect();
+    assert_eq!(files, [format!("/{MAIN}"), format!("/{ETC}/10-a.toml"), format!("/{ETC}/20-b.toml")]);
+    Ok(())
+}
+
+#[test]
+fn a_link_to_dev_null_or_an_empty_file_masks() -> TestResult {
+    let root = Root::new(&[(MAIN, REQUIRED)])?;
+    root.write(&format!("{LIB}/a.toml"), b"broken = ")?;
+    root.link(&format!("{ETC}/a.toml"), "/dev/null")?;
+    root.write(&format!("{LIB}/b.toml"), b"broken = ")?;
+    root.write(&format!("{RUN}/b.toml"), b"")?;
+    assert_eq!(told(&root)?, "10s default");
+    Ok(())
+}
+
+#[test]
+fn hidden_files_and_leftovers_are_not_read() -> TestResult {
+    let root = Root::new(&[(MAIN, REQUIRED)])?;
+    for name in [".a.toml", "a.toml~", "a.toml.rpmsave", "README"] {
+        root.write(&format!("{ETC}/{name}"), b"broken = ")?;
+    }
+    assert_eq!(told(&root)?, "10s default");
+    Ok(())
+}
+
+#[test]
+fn a_byte_order_mark_and_windows_line_ends_are_read_and_counted_past() -> TestResult {
+    let text = format!("\u{feff}{REQUIRED}{}", grace("7s")).replace('\n', "\r\n");
+    let root = Root::new(&[(MAIN, &text), (&format!("{ETC}/a.toml"), "\u{feff}"), (&format!("{ETC}/b.toml"), "\n\n")])?;
+    assert_eq!(told(&root)?, format!("7s /{MAIN}:5:9"));
+    root.write(MAIN, "\u{feff}tll = 1".as_bytes())?;
+    assert!(root.errors(&root.sources()).first().is_some_and(|e| e.contains(":1:1: tll: unknown key")));
+    Ok(())
+}
+
+#[test]
+fn flags_beat_the_environment_and_the_environment_beats_files() -> TestResult {
+    let root = Root::new(&[(MAIN, &format!("{REQUIRED}ttl = \"90s\"\n"))])?;
+    let sources = root.sources().with_environment(environment(&[
+        ("SWARM_AGENT_DISCOVERY_TTL", "91s"),
+        ("SWARM_AGENT_CONFIG", "/elsewhere"),
+        ("PATH", "/bin"),
+    ]));
+    let loaded = load_agent(&sources)?;
+    assert_eq!(loaded.settings.discovery.ttl, Duration::from_secs(91));
+    assert_eq!(
+        loaded.merged.origin("discovery.ttl"),
+        Some(&Origin::Environment("SWARM_AGENT_DISCOVERY_TTL".to_owned()))
+    );
+    let flags = [set("--set", "discovery.ttl", "92s"), set("--ttl", "discovery.ttl", "93s")];
+    let loaded = load_agent(&sources.with_flags(flags))?;
+    assert_eq!(loaded.settings.discovery.ttl, Duration::from_secs(93));
+    assert_eq!(loaded.merged.origin("discovery.ttl").map(ToString::to_string).as_deref(), Some("flag --ttl"));
+    Ok(())
+}
+
+#[test]
+fn classic_names_are_a_fallback() -> TestResult {
+    let root = Root::new(&[(MAIN, REQUIRED)])?;
+    let classic = [("SWARM_DISCOVERY", "http://old/v1/clusters/a"), ("SWARM_ADVERTISE", "10.0.0.6:2375")];
+    let settings = load_agent(&root.sources().with_environment(environment(&classic)))?.settings;
+    assert_eq!(
+        (settings.discovery.url.to_string(), settings.discovery.advertise.to_string()),
+        ("http://old".into(), "10.0.0.6:2375".into())
+    );
+    // one that is not used need not be right: it is there for the classic program
+    let both = [("SWARM_DISCOVERY", "etcd://old"), ("SWARM_AGENT_DISCOVERY_URL", "http://new/v1/clusters/a")];
+    let settings = load_agent(&root.sources().with_environment(environment(&both)))?.settings;
+    assert_eq!(settings.discovery.url.to_string(), "http://new");
+    Ok(())
+}
+
+#[test]
+fn the_state_directory_of_systemd_is_the_default() -> TestResult {
+    let root = Root::new(&[(MAIN, REQUIRED)])?;
+    let sources = root.sources().with_environment(environment(&[("STATE_DIRECTORY", "/var/lib/x:/var/lib/y")]));
+    let loaded = load_agent(&sources)?;
+    assert_eq!(loaded.settings.state_directory, Path::new("/var/lib/x"));
+    assert_eq!(load_server(&sources)?.settings.state_directory, Path::new("/var/lib/x"));
+    let sources = sources.with_flags([set("--set", "agent.state-directory", "/srv/a")]);
+    assert_eq!(load_agent(&sources)?.settings.state_directory, Path::new("/srv/a"));
+    Ok(())
+}
+
+#[test]
+fn one_key_can_be_required_by_a_command_of_its_own() -> TestResult {
+    let merged = load(&Root::new(&[])?.sources())?;
+    assert_eq!(merged.require::<PathBuf>("engine.socket")?, Path::new("/run/docker.sock"));
+    assert!(merged.require::<crate::model::DiscoveryUrl>("discovery.url").is_err());
+    Ok(())
+}

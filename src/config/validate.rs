@@ -1,0 +1,125 @@
+//! From merged values to settings: what is required, and what must fit together.
+
+use super::error::{ConfigError, ConfigErrors};
+use super::merged::{Merged, collect};
+use super::origin::Origin;
+use super::problem::Problem;
+use super::settings::{AgentSettings, DiscoverySettings, EngineSettings, ServerSettings};
+use super::sources::Sources;
+use super::value::FromValue;
+use std::time::Duration;
+
+/// Settings, and the values that they were made of.
+#[derive(Debug, Clone)]
+pub struct Loaded<S> {
+    pub settings: S,
+    pub merged: Merged,
+}
+
+/// Reads and checks what `swarm-agent run` needs, and reports everything that is wrong at once.
+pub fn load_agent(sources: &Sources) -> Result<Loaded<AgentSettings>, ConfigErrors> {
+    load(sources, agent)
+}
+
+/// Reads and checks what `swarm-agent serve` needs, and reports everything that is wrong at once.
+pub fn load_server(sources: &Sources) -> Result<Loaded<ServerSettings>, ConfigErrors> {
+    load(sources, server)
+}
+
+fn load<S>(sources: &Sources, build: fn(&mut Builder<'_>) -> Option<S>) -> Result<Loaded<S>, ConfigErrors> {
+    let (merged, errors) = collect(sources);
+    let settings = Builder { merged: &merged, errors }.run(build)?;
+    Ok(Loaded { settings, merged })
+}
+
+impl Merged {
+    pub fn agent_settings(&self) -> Result<AgentSettings, ConfigErrors> {
+        Builder { merged: self, errors: Vec::new() }.run(agent)
+    }
+
+    pub fn server_settings(&self) -> Result<ServerSettings, ConfigErrors> {
+        Builder { merged: self, errors: Vec::new() }.run(server)
+    }
+}
+
+fn agent(b: &mut Builder<'_>) -> Option<AgentSettings> {
+    let (discovery, engine) = (discovery(b), engine(b));
+    Some(AgentSettings {
+        log_level: b.take("agent.log-level")?,
+        state_directory: b.take("agent.state-directory")?,
+        discovery: discovery?,
+        engine: engine?,
+    })
+}
+
+fn discovery(b: &mut Builder<'_>) -> Option<DiscoverySettings> {
+    // both before the first `?`, so that both are reported
+    let (url, advertise) = (b.take("discovery.url"), b.take("discovery.advertise"));
+    b.check_greater("discovery.ttl", "discovery.heartbeat");
+    Some(DiscoverySettings {
+        url: url?,
+        advertise: advertise?,
+        heartbeat: b.take("discovery.heartbeat")?,
+        ttl: b.take("discovery.ttl")?,
+        delay: b.take("discovery.delay")?,
+        connect_timeout: b.take("discovery.connect-timeout")?,
+        timeout: b.take("discovery.timeout")?,
+    })
+}
+
+fn engine(b: &mut Builder<'_>) -> Option<EngineSettings> {
+    Some(EngineSettings {
+        socket: b.take("engine.socket")?,
+        unit: b.take("engine.unit")?,
+        grace: b.take("engine.grace")?,
+        probe_interval: b.take("engine.probe-interval")?,
+        probe_timeout: b.take("engine.probe-timeout")?,
+        healthy_after: b.take("engine.healthy-after")?,
+        unhealthy_after: b.take("engine.unhealthy-after")?,
+    })
+}
+
+fn server(b: &mut Builder<'_>) -> Option<ServerSettings> {
+    Some(ServerSettings {
+        log_level: b.take("agent.log-level")?,
+        listen: b.take("server.listen")?,
+        state_directory: b.take("server.state-directory")?,
+    })
+}
+
+/// Takes values out and keeps the complaints.
+struct Builder<'m> {
+    merged: &'m Merged,
+    errors: Vec<ConfigError>,
+}
+
+impl Builder<'_> {
+    fn run<S>(mut self, build: fn(&mut Self) -> Option<S>) -> Result<S, ConfigErrors> {
+        match build(&mut self) {
+            Some(settings) if self.errors.is_empty() => Ok(settings),
+            _ => Err(ConfigErrors::new(self.errors)),
+        }
+    }
+
+    fn take<T: FromValue>(&mut self, key: &str) -> Option<T> {
+        let value = self.merged.get(key);
+        if value.is_none() && !self.merged.doubtful(key) {
+            self.errors.push(self.merged.missing(key));
+        }
+        value
+    }
+
+    fn check_greater(&mut self, greater: &str, smaller: &str) {
+        let value = |key| self.merged.get::<Duration>(key).filter(|_| !self.merged.doubtful(key));
+        if !matches!((value(greater), value(smaller)), (Some(g), Some(s)) if g <= s) {
+            return;
+        }
+        if let (Some(greater), Some(smaller)) = (self.merged.placed(greater), self.merged.placed(smaller)) {
+            // the place to mend is one that somebody wrote
+            let at = if greater.origin == Origin::Default { &smaller } else { &greater };
+            let (origin, key) = (Some(at.origin.clone()), Some(at.path.to_owned()));
+            let problem = Problem::NotGreater { greater: Box::new(greater), smaller: Box::new(smaller) };
+            self.errors.push(ConfigError { origin, key, problem });
+        }
+    }
+}

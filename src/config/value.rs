@@ -1,0 +1,253 @@
+//! One value: from text to a type, by the kind of its key.
+
+use super::schema::Kind;
+use super::settings::LogLevel;
+use crate::model::address::AddressError;
+use crate::model::discovery_url::DiscoveryUrlError;
+use crate::model::{DiscoveryUrl, NodeAddress};
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A value of its key's kind. Debug and Display don't show secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    Duration(Duration),
+    Integer(u32),
+    Choice(&'static str),
+    NodeAddress(NodeAddress),
+    DiscoveryUrl(DiscoveryUrl),
+    SocketAddress(SocketAddr),
+    Path(PathBuf),
+    Unit(String),
+}
+
+/// What is wrong with one value. The value of a secret is in none of them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ValueProblem {
+    #[error("{0:?} is not a duration")]
+    NotDuration(String),
+    #[error("{0} has no unit")]
+    Unitless(String),
+    #[error("{shown} is not a whole number of seconds")]
+    NotWholeSeconds { shown: String, rounded: u64 },
+    #[error("{shown} is out of range: {min} to {max} are possible")]
+    OutOfRange { shown: String, min: String, max: String },
+    #[error("{0:?} is not a whole number")]
+    NotInteger(String),
+    #[error("{text:?} is not one of {}", words(.choices))]
+    NotChoice { text: String, choices: &'static [&'static str] },
+    #[error("{text:?} is not a node address: {cause}")]
+    NotNodeAddress { text: String, cause: AddressError },
+    #[error("{0:?} is an address to listen on; nobody can reach it from elsewhere")]
+    Unspecified(String),
+    #[error("not a discovery URL: {0}")]
+    NotDiscoveryUrl(DiscoveryUrlError),
+    /// Instead of `DiscoveryUrlError::NoScheme`, which would repeat the token.
+    #[error("not a discovery URL: it has no scheme")]
+    NoScheme,
+    #[error("{0:?} is not an IP address with a port")]
+    NotSocketAddress(String),
+    #[error("{0:?} is not an absolute path")]
+    NotAbsolute(String),
+    #[error("{0:?} is too long for a unix socket ({max} bytes)", max = SOCKET_PATH_MAX)]
+    SocketPathTooLong(String),
+    #[error("{0:?} is not a unix socket: only unix:///path and absolute paths are")]
+    NotUnixSocket(String),
+    #[error("{0:?} is not the name of a service unit")]
+    NotServiceUnit(String),
+}
+
+/// `sockaddr_un` has 108 bytes, of which one ends the path.
+const SOCKET_PATH_MAX: usize = 107;
+
+/// Reads a value as the environment and flags have it: text for every kind.
+pub fn parse(kind: &Kind, text: &str) -> Result<Value, ValueProblem> {
+    match *kind {
+        Kind::Duration { min, max, whole_seconds } => duration(text, min..=max, whole_seconds).map(Value::Duration),
+        Kind::Integer { min, max } => integer(text, min, max).map(Value::Integer),
+        Kind::Choice(choices) => choice(text, choices).map(Value::Choice),
+        Kind::NodeAddress => node_address(text).map(Value::NodeAddress),
+        Kind::DiscoveryUrl => discovery_url(text).map(Value::DiscoveryUrl),
+        Kind::SocketAddress => {
+            text.parse().map(Value::SocketAddress).map_err(|_| ValueProblem::NotSocketAddress(text.to_owned()))
+        }
+        Kind::Path => absolute(text, text).map(Value::Path),
+        Kind::UnixSocket => unix_socket(text).map(Value::Path),
+        Kind::ServiceUnit => service_unit(text).map(Value::Unit),
+    }
+}
+
+fn duration(text: &str, range: std::ops::RangeInclusive<Duration>, whole: bool) -> Result<Duration, ValueProblem> {
+    let value = match humantime::parse_duration(text) {
+        Ok(value) => value,
+        Err(humantime::DurationError::UnknownUnit { unit, .. }) if unit.is_empty() => {
+            return Err(ValueProblem::Unitless(text.trim().to_owned()));
+        }
+        Err(_) => return Err(ValueProblem::NotDuration(text.to_owned())),
+    };
+    if !range.contains(&value) {
+        let (min, max) = (short(*range.start()), short(*range.end()));
+        return Err(ValueProblem::OutOfRange { shown: text.to_owned(), min, max });
+    }
+    if whole && value.subsec_nanos() != 0 {
+        return Err(ValueProblem::NotWholeSeconds { shown: text.to_owned(), rounded: value.as_secs() + 1 });
+    }
+    Ok(value)
+}
+
+/// A duration in its largest unit that leaves no rest: `90s`, `3m`, `100ms`.
+pub fn short(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    if duration.subsec_nanos() != 0 {
+        return humantime::format_duration(duration).to_string();
+    }
+    let units = [(24 * 3600, "d"), (3600, "h"), (60, "m")];
+    match units.iter().find(|(unit, _)| seconds != 0 && seconds.is_multiple_of(*unit)) {
+        Some((unit, name)) => format!("{}{name}", seconds / unit),
+        None => format!("{seconds}s"),
+    }
+}
+
+fn integer(text: &str, min: u32, max: u32) -> Result<u32, ValueProblem> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(ValueProblem::NotInteger(text.to_owned()));
+    }
+    match text.parse() {
+        Ok(value) if (min..=max).contains(&value) => Ok(value),
+        _ => Err(ValueProblem::OutOfRange { shown: text.to_owned(), min: min.to_string(), max: max.to_string() }),
+    }
+}
+
+fn choice(text: &str, choices: &'static [&'static str]) -> Result<&'static str, ValueProblem> {
+    let found = choices.iter().find(|choice| **choice == text);
+    found.copied().ok_or_else(|| ValueProblem::NotChoice { text: text.to_owned(), choices })
+}
+
+fn node_address(text: &str) -> Result<NodeAddress, ValueProblem> {
+    let address: NodeAddress =
+        text.parse().map_err(|cause| ValueProblem::NotNodeAddress { text: text.to_owned(), cause })?;
+    match address.host().parse::<IpAddr>() {
+        Ok(ip) if ip.is_unspecified() => Err(ValueProblem::Unspecified(text.to_owned())),
+        _ => Ok(address),
+    }
+}
+
+fn discovery_url(text: &str) -> Result<DiscoveryUrl, ValueProblem> {
+    text.parse().map_err(|error| match error {
+        DiscoveryUrlError::NoScheme(_) => ValueProblem::NoScheme,
+        error => ValueProblem::NotDiscoveryUrl(error),
+    })
+}
+
+fn unix_socket(text: &str) -> Result<PathBuf, ValueProblem> {
+    let path = text.strip_prefix("unix://").unwrap_or(text);
+    if path.contains("://") {
+        return Err(ValueProblem::NotUnixSocket(text.to_owned()));
+    }
+    if path.len() > SOCKET_PATH_MAX {
+        return Err(ValueProblem::SocketPathTooLong(text.to_owned()));
+    }
+    absolute(path, text)
+}
+
+fn absolute(path: &str, text: &str) -> Result<PathBuf, ValueProblem> {
+    // TOML can write a NUL, the kernel can't
+    if path.starts_with('/') && !path.contains('\0') {
+        Ok(PathBuf::from(path))
+    } else {
+        Err(ValueProblem::NotAbsolute(text.to_owned()))
+    }
+}
+
+fn service_unit(text: &str) -> Result<String, ValueProblem> {
+    // systemd.unit(5): at most 255 characters of these; `a@.service` is a template and no unit
+    let legal = |b: u8| b.is_ascii_alphanumeric() || b":-_.\\@".contains(&b);
+    match text.strip_suffix(".service") {
+        Some(name) if !name.is_empty() && !name.ends_with('@') && text.len() <= 255 && text.bytes().all(legal) => {
+            Ok(text.to_owned())
+        }
+        _ => Err(ValueProblem::NotServiceUnit(text.to_owned())),
+    }
+}
+
+impl ValueProblem {
+    pub fn remedy(&self) -> Option<String> {
+        Some(match self {
+            Self::NotDuration(_) => r#"write it like "180s" or "3m""#.to_owned(),
+            Self::Unitless(number) => format!("write {:?}", format!("{number}s")),
+            Self::NotWholeSeconds { rounded, .. } => format!("write {:?}", format!("{rounded}s")),
+            Self::NotChoice { text, choices } => format!("did you mean {:?}?", super::suggest::nearest(text, choices)?),
+            Self::Unspecified(_) => "write the address that other hosts use".to_owned(),
+            Self::NoScheme => "write http://HOST:PORT/v1/clusters/TOKEN".to_owned(),
+            Self::NotSocketAddress(_) => r#"write it like "127.0.0.1:8970" or "[::1]:8970""#.to_owned(),
+            Self::NotAbsolute(_) => "begin it with /".to_owned(),
+            Self::NotUnixSocket(_) => r#"write it like "unix:///run/docker.sock""#.to_owned(),
+            Self::NotServiceUnit(_) => r#"write it like "docker.service""#.to_owned(),
+            Self::NotInteger(_) => "write it like 3".to_owned(),
+            Self::SocketPathTooLong(_) => "choose a shorter path".to_owned(),
+            // their messages say it
+            Self::OutOfRange { .. } | Self::NotNodeAddress { .. } | Self::NotDiscoveryUrl(_) => return None,
+        })
+    }
+}
+
+/// As the environment would have it, without what is secret.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Duration(duration) => f.write_str(&short(*duration)),
+            Self::Integer(number) => number.fmt(f),
+            Self::Choice(word) => f.write_str(word),
+            Self::NodeAddress(address) => address.fmt(f),
+            Self::DiscoveryUrl(url) => url.fmt(f),
+            Self::SocketAddress(address) => address.fmt(f),
+            Self::Path(path) => path.display().fmt(f),
+            Self::Unit(name) => f.write_str(name),
+        }
+    }
+}
+
+/// A type that a value can be taken out as; `None` for a value of another kind.
+pub trait FromValue: Sized {
+    fn from_value(value: &Value) -> Option<Self>;
+}
+
+macro_rules! from_value {
+    ($($variant:ident => $type:ty),* $(,)?) => {
+        $(impl FromValue for $type {
+            fn from_value(value: &Value) -> Option<Self> {
+                match value {
+                    Value::$variant(inner) => Some(inner.clone()),
+                    _ => None,
+                }
+            }
+        })*
+    };
+}
+
+from_value! {
+    Duration => Duration,
+    Integer => u32,
+    NodeAddress => NodeAddress,
+    DiscoveryUrl => DiscoveryUrl,
+    SocketAddress => SocketAddr,
+    Path => PathBuf,
+    Unit => String,
+}
+
+impl FromValue for LogLevel {
+    fn from_value(value: &Value) -> Option<Self> {
+        match value {
+            Value::Choice(name) => Self::from_name(name),
+            _ => None,
+        }
+    }
+}
+
+/// `a, b, c`
+pub(super) fn words(words: &[&str]) -> String {
+    words.join(", ")
+}

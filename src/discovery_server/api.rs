@@ -1,0 +1,181 @@
+//! The token protocol, served under `/v1`.
+//!
+//! | request | answer |
+//! | --- | --- |
+//! | `POST /v1/clusters` | 200, the token of a new cluster as plain text |
+//! | `POST /v1/clusters/TOKEN?ttl=180`, body `10.0.0.1:2375` | 200 when it is on disk; ttl in whole seconds, 180 if it is missing |
+//! | `GET /v1/clusters/TOKEN` | 200, a sorted JSON array of strings |
+//! | `DELETE /v1/clusters/TOKEN` | 200, the cluster is gone with its entries and its token |
+//! | `DELETE /v1/clusters/TOKEN/ADDRESS` | 200, whether the entry was there or not |
+//! | `GET /healthz`, `GET /v1/healthz` | 200 `ok` |
+//!
+//! Anything else is a `Refusal`.
+
+use super::keeper::Keeper;
+use super::limits;
+use super::refusal::Refusal;
+use crate::model::address::AddressError;
+use crate::model::{NodeAddress, Token};
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, PathRejection};
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::http::{StatusCode, Uri, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use axum::{Json, Router};
+use rand::TryRng;
+use rand::rngs::SysRng;
+use std::time::Duration;
+
+pub fn router(keeper: Keeper) -> Router {
+    Router::new()
+        .route("/healthz", get(healthy))
+        .route("/v1/healthz", get(healthy))
+        .route("/v1/clusters", post(create))
+        .route("/v1/clusters/{token}", get(list).post(register).delete(drop_cluster))
+        .route("/v1/clusters/{token}/{address}", delete(remove))
+        .fallback(async || Refusal::NoSuchPath)
+        .method_not_allowed_fallback(async || Refusal::NoSuchMethod)
+        .layer(DefaultBodyLimit::max(limits::BODY))
+        .layer(from_fn(in_time))
+        .with_state(keeper)
+}
+
+async fn healthy() -> &'static str {
+    "ok\n"
+}
+
+async fn create(State(keeper): State<Keeper>) -> Result<Response, Refusal> {
+    let text = new_token()?;
+    let token = text.parse().map_err(|_| Refusal::BadToken)?;
+    keeper.create(token).await?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response())
+}
+
+async fn register(
+    State(keeper): State<Keeper>,
+    path: Result<Path<String>, PathRejection>,
+    uri: Uri,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<StatusCode, Refusal> {
+    let token = token(&path?.0)?;
+    let ttl = ttl(uri.query())?;
+    let address = address(&body.map_err(unread)?).map_err(Refusal::BadAddress)?;
+    keeper.register(token, &address, ttl).await?;
+    Ok(StatusCode::OK)
+}
+
+async fn list(
+    State(keeper): State<Keeper>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Json<Vec<Box<str>>>, Refusal> {
+    Ok(Json(keeper.list(&token(&path?.0)?)?))
+}
+
+async fn drop_cluster(
+    State(keeper): State<Keeper>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<StatusCode, Refusal> {
+    keeper.drop_cluster(token(&path?.0)?).await?;
+    Ok(StatusCode::OK)
+}
+
+async fn remove(
+    State(keeper): State<Keeper>,
+    path: Result<Path<(String, String)>, PathRejection>,
+) -> Result<StatusCode, Refusal> {
+    let Path((cluster, node)) = path?;
+    let token = token(&cluster)?;
+    keeper.remove(token, &node.parse().map_err(Refusal::BadPath)?).await?;
+    Ok(StatusCode::OK)
+}
+
+/// A client that is slow with its body holds a connection, but not for ever. An order that is
+/// under way by then is still carried out.
+async fn in_time(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(limits::REQUEST, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Refusal::TooSlow.into_response(),
+    }
+}
+
+impl From<PathRejection> for Refusal {
+    fn from(rejection: PathRejection) -> Self {
+        Self::BadRequest(rejection.body_text())
+    }
+}
+
+fn unread(rejection: BytesRejection) -> Refusal {
+    match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Refusal::TooLarge,
+        _ => Refusal::BadRequest(rejection.body_text()),
+    }
+}
+
+/// 128 bits straight from the system's generator: whoever guesses a token owns the cluster's list.
+fn new_token() -> Result<String, Refusal> {
+    let mut bytes = [0; 16];
+    SysRng.try_fill_bytes(&mut bytes).map_err(|error| Refusal::BadRequest(error.to_string()))?;
+    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
+}
+
+fn token(text: &str) -> Result<Token, Refusal> {
+    text.parse().map_err(|_| Refusal::BadToken)
+}
+
+fn ttl(query: Option<&str>) -> Result<Duration, Refusal> {
+    let given = query.unwrap_or_default().split('&').find_map(|pair| match pair.split_once('=') {
+        Some(("ttl", value)) => Some(value),
+        None if pair == "ttl" => Some(""),
+        _ => None,
+    });
+    let Some(text) = given else { return Ok(Duration::from_secs(limits::DEFAULT_TTL)) };
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
+    match text.parse() {
+        Ok(seconds) if digits && (limits::MIN_TTL..=limits::MAX_TTL).contains(&seconds) => {
+            Ok(Duration::from_secs(seconds))
+        }
+        _ => Err(Refusal::BadTtl),
+    }
+}
+
+/// The white space that shells and editors leave around a line is no part of it.
+fn address(body: &[u8]) -> Result<NodeAddress, AddressError> {
+    String::from_utf8_lossy(body).trim().parse()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ttl_is_whole_seconds_within_bounds() {
+        for (query, seconds) in [
+            (None, Some(180)),
+            (Some(""), Some(180)),
+            (Some("x=1"), Some(180)),
+            (Some("ttl=1"), Some(1)),
+            (Some("a=b&ttl=86400"), Some(86_400)),
+            (Some("ttl=0"), None),
+            (Some("ttl=86401"), None),
+            (Some("ttl=1.5"), None),
+            (Some("ttl=+5"), None),
+            (Some("ttl=-5"), None),
+            (Some("ttl=3m"), None),
+            (Some("ttl="), None),
+            (Some("ttl"), None),
+            (Some("ttl=99999999999999999999"), None),
+        ] {
+            assert_eq!(ttl(query), seconds.map(Duration::from_secs).ok_or(Refusal::BadTtl), "{query:?}");
+        }
+    }
+
+    #[test]
+    fn tokens_are_32_hex_digits_and_differ() -> Result<(), Refusal> {
+        let (a, b) = (new_token()?, new_token()?);
+        assert_ne!(a, b);
+        assert!(a.len() == 32 && a.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)), "{a}");
+        Ok(())
+    }
+}

@@ -1,0 +1,95 @@
+//! What the requests see of the server's state: reads and beats from memory, changes by way of the
+//! writer, which answers when they are on disk.
+
+use super::clock::Clock;
+use super::limits;
+use super::plan::Wish;
+use super::refusal::Refusal;
+use super::roster::{Renewal, Roster};
+use crate::model::{Moment, NodeAddress, Token};
+use crate::policy::lease::Lease;
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+/// The roster and its clock.
+pub struct Memory {
+    roster: Mutex<Roster>,
+    pub clock: Clock,
+}
+
+impl Memory {
+    pub fn new(roster: Roster, clock: Clock) -> Self {
+        Self { roster: Mutex::new(roster), clock }
+    }
+
+    /// The time is read under the lock, so that whoever comes later has a later time, and an entry
+    /// that one sees ended is not renewed by another.
+    pub fn with<T>(&self, work: impl FnOnce(&mut Roster, Moment) -> T) -> T {
+        // a panic elsewhere can't leave the roster half changed: each change is one map operation
+        let mut roster = self.roster.lock().unwrap_or_else(PoisonError::into_inner);
+        work(&mut roster, self.clock.now())
+    }
+}
+
+/// One order to the writer. The slot bounds how many wait, abandoned ones included.
+pub struct Order {
+    pub wish: Wish,
+    pub answer: oneshot::Sender<Result<(), Refusal>>,
+    pub slot: OwnedSemaphorePermit,
+}
+
+#[derive(Clone)]
+pub struct Keeper {
+    memory: Arc<Memory>,
+    orders: Sender<Order>,
+    slots: Arc<Semaphore>,
+}
+
+impl Keeper {
+    pub fn new(memory: Arc<Memory>, orders: Sender<Order>) -> Self {
+        Self { memory, orders, slots: Arc::new(Semaphore::new(limits::WAITING)) }
+    }
+
+    pub async fn create(&self, token: Token) -> Result<(), Refusal> {
+        self.order(Wish::Create(token)).await
+    }
+
+    /// Takes a whole cluster away.
+    pub async fn drop_cluster(&self, token: Token) -> Result<(), Refusal> {
+        self.order(Wish::Drop(token)).await
+    }
+
+    pub async fn register(&self, token: Token, address: &NodeAddress, ttl: Duration) -> Result<(), Refusal> {
+        let (renewal, lease) = self.memory.with(|roster, now| {
+            let lease = Lease { ttl, beat: now };
+            (roster.renew(&token, address, lease), lease)
+        });
+        match renewal {
+            Renewal::Renewed => Ok(()),
+            Renewal::UnknownCluster => Err(Refusal::UnknownCluster),
+            Renewal::Changes => self.order(Wish::Put { token, address: address.to_string().into(), lease }).await,
+        }
+    }
+
+    pub async fn remove(&self, token: Token, address: &NodeAddress) -> Result<(), Refusal> {
+        self.order(Wish::Remove { token, address: address.to_string().into() }).await
+    }
+
+    pub fn list(&self, token: &Token) -> Result<Vec<Box<str>>, Refusal> {
+        self.memory.with(|roster, now| roster.list(token, now)).ok_or(Refusal::UnknownCluster)
+    }
+
+    /// Clusters and nodes.
+    pub fn count(&self) -> (usize, usize) {
+        self.memory.with(|roster, now| roster.count(now))
+    }
+
+    async fn order(&self, wish: Wish) -> Result<(), Refusal> {
+        let slot = self.slots.clone().try_acquire_owned().map_err(|_| Refusal::Busy)?;
+        let (answer, answered) = oneshot::channel();
+        self.orders.send(Order { wish, answer, slot }).map_err(|_| Refusal::Stopping)?;
+        answered.await.map_err(|_| Refusal::Stopping)?
+    }
+}

@@ -1,0 +1,38 @@
+//! The long-running tasks of the agent, one file each.
+//!
+//! ```text
+//! supervisor ─ watch<UnitView> ─▶ prober ─ watch<Outlook> ─▶ registrar ─▶ Backend
+//!                                              └─────────────┐    └ watch<RegistrationStatus>
+//!                                                            ▼                ▼
+//! every task ─ Beat ─▶ watchdog ─▶ WATCHDOG=1              status ─▶ STATUS=
+//! ```
+//!
+//! Each channel has one writer; no task holds a sender that points upstream.
+
+pub mod beat;
+pub mod clock;
+pub mod prober;
+pub mod registrar;
+pub mod status;
+pub mod supervisor;
+pub mod watchdog;
+
+use crate::model::EngineHealth;
+use crate::policy::gate::Verdict;
+use std::time::Duration;
+
+/// Every loop turns at least this often, whether or not there is work.
+pub const TICK: Duration = Duration::from_secs(5);
+
+/// What the prober tells of the engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outlook {
+    pub verdict: Verdict,
+    pub health: EngineHealth,
+}
+
+impl Outlook {
+    pub fn undecided() -> Self {
+        Self { verdict: Verdict::Undecided, health: EngineHealth::Undecided }
+    }
+}

@@ -1,0 +1,71 @@
+//! Follows the engine's unit over the bus, and follows it again when the bus went away.
+
+use super::TICK;
+use super::beat::Beat;
+use super::clock::Clock;
+use crate::model::{Moment, UnitView};
+use crate::systemd::{Observation, UnitSource};
+use crate::telemetry::{Event, emit};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+/// Between two attempts to reach the manager.
+const RETRY: Duration = Duration::from_secs(1);
+/// That the manager can't be reached is said when it begins, and then this often.
+const WARN_INTERVAL: Duration = Duration::from_secs(60);
+
+const _: () = assert!(RETRY.as_secs() < TICK.as_secs());
+
+pub struct Supervisor {
+    pub units: Arc<dyn UnitSource>,
+    pub unit: String,
+    pub states: watch::Sender<UnitView>,
+    pub beat: Beat,
+    pub clock: Clock,
+}
+
+impl Supervisor {
+    pub async fn run(self, stop: CancellationToken) {
+        // Cancel-safe: following is observation only.
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.follow_for_ever() => {}
+        }
+    }
+
+    async fn follow_for_ever(&self) {
+        let mut warned: Option<Moment> = None;
+        loop {
+            self.beat.tick();
+            let why = self.units.follow(&mut |observation| self.observe(observation, &mut warned)).await;
+            let now = self.clock.now();
+            if warned.is_none_or(|at| now.since(at) >= WARN_INTERVAL) {
+                emit(&Event::ManagerLost { unit: &self.unit, reason: &why });
+                warned = Some(now);
+            }
+            self.publish(UnitView::Unknown(why));
+            self.beat.tick();
+            sleep(RETRY).await;
+        }
+    }
+
+    fn observe(&self, observation: Observation, warned: &mut Option<Moment>) {
+        self.beat.tick();
+        let Observation::State(state) = observation else { return };
+        if warned.take().is_some() {
+            emit(&Event::ManagerBack { unit: &self.unit });
+        }
+        self.publish(UnitView::Known(state));
+    }
+
+    fn publish(&self, view: UnitView) {
+        self.states.send_if_modified(|current| {
+            let changed = *current != view;
+            *current = view;
+            changed
+        });
+    }
+}

@@ -1,0 +1,202 @@
+//! The state of one unit, from systemd's manager over the system bus.
+
+use super::{Observation, UnitSource};
+use crate::model::{Job, JobKind, LoadState, UnitState, UnitView};
+use futures_util::StreamExt;
+use futures_util::stream::{SelectAll, select_all};
+use std::collections::HashMap;
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+use zbus::{
+    Connection, DynamicType, MatchRule, Message, MessageStream, ObjectPath, OwnedObjectPath, Variant, connection,
+    message,
+};
+
+const SYSTEMD: &str = "org.freedesktop.systemd1";
+const MANAGER_PATH: &str = "/org/freedesktop/systemd1";
+const MANAGER: &str = "org.freedesktop.systemd1.Manager";
+const UNIT: &str = "org.freedesktop.systemd1.Unit";
+const JOB: &str = "org.freedesktop.systemd1.Job";
+const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
+
+/// Bounds connecting to the bus, and each call.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a follower stays silent at most.
+const TICK: Duration = Duration::from_secs(5);
+/// A follower looks again this often even if no signal came, so that a bus that swallowed one heals.
+const LOOK_INTERVAL_TICKS: u32 = 6;
+
+/// One unit; all calls share one long-lived connection, made anew after it broke.
+pub struct SystemdUnit {
+    name: String,
+    connection: Mutex<Option<Connection>>,
+}
+
+impl SystemdUnit {
+    pub fn new(name: String) -> Self {
+        Self { name, connection: Mutex::new(None) }
+    }
+
+    async fn connection(&self) -> zbus::Result<Connection> {
+        let mut slot = self.connection.lock().await;
+        if let Some(open) = slot.as_ref().filter(|connection| !connection.is_closed()) {
+            return Ok(open.clone());
+        }
+        let fresh = connection::Builder::system().method_timeout(TIMEOUT).build().await?;
+        *slot = Some(fresh.clone());
+        Ok(fresh)
+    }
+
+    async fn try_look(&self) -> zbus::Result<UnitState> {
+        let connection = self.connection().await?;
+        let path = load(&connection, &self.name).await?;
+        let reply = call(&connection, &path, (PROPERTIES, "GetAll"), &(UNIT,)).await?;
+        let body = reply.body();
+        let mut properties = Properties(body.deserialize()?);
+        let job = match properties.job() {
+            Some((id, path)) => Some(Job { id, kind: job_kind(&connection, &path).await? }),
+            None => None,
+        };
+        Ok(UnitState {
+            load: LoadState::from(properties.text("LoadState")),
+            active: properties.text("ActiveState").into(),
+            sub: properties.text("SubState").to_owned(),
+            job,
+        })
+    }
+
+    /// Everything that tells of a change of the unit. The matches are added before the first look, so that no
+    /// change falls between the two.
+    async fn subscribe(&self) -> zbus::Result<SelectAll<MessageStream>> {
+        let connection = self.connection().await?;
+        let path = load(&connection, &self.name).await?;
+        let signal = || MatchRule::builder().msg_type(message::Type::Signal).sender(SYSTEMD);
+        let of_manager = |member| -> zbus::Result<MatchRule<'_>> {
+            signal().path(MANAGER_PATH).interface(MANAGER).member(member).arg(2, self.name.as_str()).build()
+        };
+        let rules = [
+            signal().path(path).interface(PROPERTIES).member("PropertiesChanged").build()?,
+            of_manager("JobNew")?,
+            of_manager("JobRemoved")?,
+        ];
+        let mut streams = Vec::with_capacity(rules.len());
+        for rule in rules {
+            streams.push(MessageStream::for_match_rule(rule, &connection, None).await?);
+        }
+        // without it systemd sends no PropertiesChanged
+        call(&connection, MANAGER_PATH, (MANAGER, "Subscribe"), &()).await?;
+        Ok(select_all(streams))
+    }
+
+    /// One look within bounds, connecting included.
+    async fn bounded_look(&self) -> Result<UnitState, String> {
+        match timeout(TIMEOUT, self.try_look()).await {
+            Ok(result) => result.map_err(|error| explain(&error)),
+            Err(_) => Err(no_answer()),
+        }
+    }
+
+    /// A connection that failed us is not used again.
+    async fn forget_connection(&self) {
+        self.connection.lock().await.take();
+    }
+}
+
+#[async_trait::async_trait]
+impl UnitSource for SystemdUnit {
+    async fn look(&self) -> UnitView {
+        match self.bounded_look().await {
+            Ok(state) => UnitView::Known(state),
+            Err(why) => UnitView::Unknown(why),
+        }
+    }
+
+    async fn follow(&self, observe: &mut (dyn FnMut(Observation) + Send)) -> String {
+        let mut signals = match timeout(TIMEOUT, self.subscribe()).await {
+            Ok(Ok(signals)) => signals,
+            Ok(Err(error)) => return explain(&error),
+            Err(_) => {
+                self.forget_connection().await;
+                return no_answer();
+            }
+        };
+        let mut quiet_ticks = LOOK_INTERVAL_TICKS;
+        loop {
+            if quiet_ticks >= LOOK_INTERVAL_TICKS {
+                match self.bounded_look().await {
+                    Ok(state) => observe(Observation::State(state)),
+                    Err(why) => {
+                        self.forget_connection().await;
+                        return why;
+                    }
+                }
+                quiet_ticks = 0;
+            }
+            // Cancel-safe: `next` of a stream loses no message when it is dropped.
+            match timeout(TICK, signals.next()).await {
+                Ok(Some(Ok(_))) => quiet_ticks = LOOK_INTERVAL_TICKS,
+                Ok(Some(Err(error))) => return explain(&error),
+                Ok(None) => return "the connection to the system bus was closed".to_owned(),
+                Err(_) => quiet_ticks += 1,
+            }
+            observe(Observation::Quiet);
+        }
+    }
+}
+
+/// The properties of a unit, as GetAll gives them.
+struct Properties<'m>(HashMap<&'m str, Variant<'m>>);
+
+impl Properties<'_> {
+    fn text(&mut self, name: &str) -> &str {
+        match self.0.get(name) {
+            Some(Variant::Str(text)) => text.as_str(),
+            _ => "",
+        }
+    }
+
+    /// `Job` is `(uo)`, with 0 for none.
+    fn job(&mut self) -> Option<(u32, OwnedObjectPath)> {
+        let (id, path): (u32, OwnedObjectPath) = self.0.remove("Job")?.try_into().ok()?;
+        (id != 0).then_some((id, path))
+    }
+}
+
+/// A job that ended between our two questions can't be asked any more.
+async fn job_kind(connection: &Connection, path: &ObjectPath<'_>) -> zbus::Result<JobKind> {
+    match call(connection, path, (PROPERTIES, "Get"), &(JOB, "JobType")).await {
+        Ok(reply) => match reply.body().deserialize()? {
+            Variant::Str(text) => Ok(JobKind::from(text.as_str())),
+            _ => Ok(JobKind::Other),
+        },
+        Err(zbus::Error::MethodError(..) | zbus::Error::FDO(_)) => Ok(JobKind::Other),
+        Err(error) => Err(error),
+    }
+}
+
+/// LoadUnit rather than GetUnit: it answers for a unit that is not loaded, or does not exist.
+async fn load(connection: &Connection, unit: &str) -> zbus::Result<OwnedObjectPath> {
+    call(connection, MANAGER_PATH, (MANAGER, "LoadUnit"), &(unit,)).await?.body().deserialize()
+}
+
+async fn call<'p, P, B>(connection: &Connection, path: P, method: (&str, &str), body: &B) -> zbus::Result<Message>
+where
+    P: TryInto<ObjectPath<'p>>,
+    P::Error: Into<zbus::Error>,
+    B: serde::Serialize + DynamicType,
+{
+    connection.call_method(Some(SYSTEMD), path, Some(method.0), method.1, body).await
+}
+
+fn no_answer() -> String {
+    format!("no answer from systemd over the system bus within {}", humantime::format_duration(TIMEOUT))
+}
+
+fn explain(error: &zbus::Error) -> String {
+    match error {
+        zbus::Error::InputOutput(cause) if cause.kind() == std::io::ErrorKind::TimedOut => no_answer(),
+        zbus::Error::InputOutput(cause) => format!("the system bus can't be reached: {cause}"),
+        other => format!("the system bus: {other}"),
+    }
+}

@@ -1,0 +1,106 @@
+//! What every discovery backend must do, run against each of them with its real service.
+//! A new backend joins with a `Subject`.
+
+mod common;
+
+use common::{Outcome, Server, TTL, address, listed, wait_for_list};
+use std::time::Duration;
+use swarm_agent::discovery::Backend;
+
+/// A running service, and new clusters in it.
+#[async_trait::async_trait]
+trait Subject {
+    fn name(&self) -> &'static str;
+    async fn new_cluster(&self) -> Box<dyn Backend>;
+    /// The shortest ttl that the service can keep.
+    fn shortest_ttl(&self) -> Duration;
+}
+
+struct TokenServer {
+    server: Server,
+    _directory: tempfile::TempDir,
+}
+
+#[async_trait::async_trait]
+impl Subject for TokenServer {
+    fn name(&self) -> &'static str {
+        "token"
+    }
+    async fn new_cluster(&self) -> Box<dyn Backend> {
+        self.server.backend(&self.server.cluster().await)
+    }
+    fn shortest_ttl(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+}
+
+fn subjects() -> std::io::Result<Vec<Box<dyn Subject>>> {
+    let directory = tempfile::tempdir()?;
+    Ok(vec![Box::new(TokenServer { server: Server::start(directory.path()), _directory: directory })])
+}
+
+#[tokio::test]
+async fn an_entry_comes_stays_once_and_goes() -> Outcome {
+    for subject in subjects()? {
+        let backend = subject.new_cluster().await;
+        assert!(listed(&*backend).await.is_empty(), "{}: a new cluster is empty", subject.name());
+        let node = address("10.0.0.1:2375");
+        backend.register(&node, TTL).await?;
+        backend.register(&node, TTL).await?;
+        assert_eq!(listed(&*backend).await, ["10.0.0.1:2375"], "{}", subject.name());
+        backend.deregister(&node).await?;
+        assert!(listed(&*backend).await.is_empty(), "{}", subject.name());
+        backend.register(&node, TTL).await?;
+        assert_eq!(listed(&*backend).await, ["10.0.0.1:2375"], "{}: it may come back", subject.name());
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn taking_out_what_is_not_there_is_no_error() -> Outcome {
+    for subject in subjects()? {
+        let backend = subject.new_cluster().await;
+        backend.register(&address("10.0.0.1:2375"), TTL).await?;
+        backend.deregister(&address("10.0.0.2:2375")).await?;
+        assert_eq!(listed(&*backend).await, ["10.0.0.1:2375"], "{}: others stay", subject.name());
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_kind_of_address_comes_back_as_it_was_in_order() -> Outcome {
+    for subject in subjects()? {
+        let backend = subject.new_cluster().await;
+        let nodes = ["10.0.0.9:2375", "10.0.0.10:1", "[fd00::5]:2376", "node_7.example:65535"];
+        for node in nodes.iter().rev() {
+            backend.register(&address(node), TTL).await?;
+        }
+        assert_eq!(listed(&*backend).await, nodes, "{}", subject.name());
+        for node in nodes {
+            backend.deregister(&address(node)).await?;
+        }
+        assert!(listed(&*backend).await.is_empty(), "{}", subject.name());
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn clusters_do_not_see_each_other() -> Outcome {
+    for subject in subjects()? {
+        let (one, other) = (subject.new_cluster().await, subject.new_cluster().await);
+        one.register(&address("10.0.0.1:2375"), TTL).await?;
+        assert!(listed(&*other).await.is_empty(), "{}", subject.name());
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_entry_without_beats_goes_by_itself() -> Outcome {
+    for subject in subjects()? {
+        let backend = subject.new_cluster().await;
+        backend.register(&address("10.0.0.1:2375"), subject.shortest_ttl()).await?;
+        backend.register(&address("10.0.0.2:2375"), TTL).await?;
+        wait_for_list(&*backend, &["10.0.0.2:2375"]).await;
+    }
+    Ok(())
+}

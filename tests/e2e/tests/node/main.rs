@@ -1,0 +1,9 @@
+//! The whole path in booted machines: a discovery server, a node with a real Docker Engine, and clients that watch.
+
+mod agent;
+mod discovery;
+mod engine;
+mod fleet;
+mod lister;
+mod package;
+mod relay;

@@ -1,0 +1,169 @@
+//! What the client sends, byte by byte, and what it makes of the answers.
+
+mod common;
+
+use common::{Outcome, Server, TTL, address, backend, listed};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use swarm_agent::discovery::{BackendError, Timeouts, open};
+
+/// Stands between client and server and keeps what the client sent, one text per connection.
+struct Recorder {
+    address: SocketAddr,
+    sent: Arc<Mutex<Vec<String>>>,
+}
+
+impl Recorder {
+    fn start(server: SocketAddr) -> std::io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let recorder = Self { address: listener.local_addr()?, sent: Arc::default() };
+        let sent = recorder.sent.clone();
+        std::thread::spawn(move || {
+            for (n, client) in listener.incoming().map_while(Result::ok).enumerate() {
+                sent.lock().expect("no panic").push(String::new());
+                let upstream = TcpStream::connect(server).expect("the server");
+                let (from, to) = (upstream.try_clone().expect("a handle"), client.try_clone().expect("a handle"));
+                std::thread::spawn(move || std::io::copy(&mut &from, &mut &to));
+                let sent = sent.clone();
+                std::thread::spawn(move || {
+                    pump(client, upstream, |bytes| {
+                        sent.lock().expect("no panic")[n].push_str(&String::from_utf8_lossy(bytes));
+                    })
+                });
+            }
+        });
+        Ok(recorder)
+    }
+
+    fn sent(&self) -> Vec<String> {
+        self.sent.lock().expect("no panic").clone()
+    }
+}
+
+fn pump(mut from: TcpStream, mut to: TcpStream, seen: impl Fn(&[u8])) {
+    let mut buffer = [0; 4096];
+    while let Ok(n @ 1..) = from.read(&mut buffer) {
+        // before it goes on: whoever has the answer finds the request here
+        seen(&buffer[..n]);
+        if to.write_all(&buffer[..n]).is_err() {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_requests_are_the_token_protocols_on_one_connection() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let server = Server::start(directory.path());
+    let token = server.cluster().await;
+    let recorder = Recorder::start(server.address)?;
+    let client = backend(recorder.address, &token);
+    client.register(&address("10.0.0.1:2375"), TTL).await?;
+    client.register(&address("[fd00::1]:2375"), Duration::from_millis(60_500)).await?;
+    client.register(&address("10.0.0.1:2375"), TTL).await?;
+    assert_eq!(listed(&*client).await.len(), 2);
+    client.deregister(&address("[fd00::1]:2375")).await?;
+
+    let (version, host) = (env!("CARGO_PKG_VERSION"), recorder.address);
+    let common = format!("accept: */*\r\nuser-agent: swarm-agent/{version}\r\nhost: {host}\r\n");
+    let path = format!("/v1/clusters/{token}");
+    let post = |ttl: u64, node: &str| {
+        let length = node.len();
+        let head = format!("POST {path}?ttl={ttl} HTTP/1.1\r\ncontent-type: application/json\r\n");
+        format!("{head}{common}content-length: {length}\r\n\r\n{node}")
+    };
+    let expected = [
+        post(180, "10.0.0.1:2375"),
+        post(61, "[fd00::1]:2375"),
+        post(180, "10.0.0.1:2375"),
+        format!("GET {path} HTTP/1.1\r\n{common}\r\n"),
+        format!("DELETE {path}/%5Bfd00::1%5D:2375 HTTP/1.1\r\n{common}\r\n"),
+    ];
+    assert_eq!(recorder.sent(), [expected.concat()], "one connection, these bytes");
+    Ok(())
+}
+
+#[tokio::test]
+async fn create_is_an_empty_post() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let server = Server::start(directory.path());
+    let recorder = Recorder::start(server.address)?;
+    let url = format!("http://{}", recorder.address).parse()?;
+    swarm_agent::discovery::token::create(&url, common::TIMEOUTS).await?;
+    let sent = recorder.sent().concat();
+    assert!(sent.starts_with("POST /v1/clusters HTTP/1.1\r\n") && sent.ends_with("\r\n\r\n"), "{sent}");
+    assert!(!sent.contains("content-length") || sent.contains("content-length: 0\r\n"), "{sent}");
+    Ok(())
+}
+
+/// Answers one request with these bytes and closes.
+fn scripted(answer: impl Into<Vec<u8>>) -> std::io::Result<SocketAddr> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    let answer = answer.into();
+    std::thread::spawn(move || {
+        if let Ok((mut stream, _)) = listener.accept() {
+            let mut buffer = [0; 4096];
+            let _ = stream.read(&mut buffer);
+            let _ = stream.write_all(&answer);
+        }
+    });
+    Ok(address)
+}
+
+async fn failure(answer: impl Into<Vec<u8>>) -> Result<BackendError, Box<dyn std::error::Error>> {
+    let error = backend(scripted(answer)?, "s3cret").list().await.err().ok_or("it succeeded")?;
+    assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
+    Ok(error)
+}
+
+fn with_status(head: &str, body: &str) -> String {
+    format!("HTTP/1.1 {head}\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_success_is_a_failure_with_its_reason() -> Outcome {
+    let error = failure(with_status("503 X\r\nretry-after: 7", r#"{"error":"no room for s3cret","code":"x"}"#)).await?;
+    assert!(error.to_string().ends_with("answered 503: no room for …"), "{error}");
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
+    let error = failure(with_status("302 X\r\nlocation: http://127.0.0.1:1/s3cret", "")).await?;
+    assert!(matches!(error, BackendError::Status { status: 302, .. }), "a redirect is not followed: {error:?}");
+    let error = failure(with_status("500 X", "<html>s3cret")).await?;
+    assert!(error.to_string().ends_with("answered 500"), "{error}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_answer_that_makes_no_sense_is_said_to_be_so() -> Outcome {
+    for answer in ["SSH-2.0-OpenSSH_9.2\r\n".to_owned(), with_status("200 X", "{}"), with_status("200 X", "[1]")] {
+        let error = failure(answer.clone()).await?;
+        assert!(matches!(error, BackendError::Garbled { .. }), "{answer:?}: {error:?}");
+    }
+    let long = with_status("200 X", &"x".repeat((8 << 20) + 1));
+    assert!(failure(long).await?.to_string().contains("longer than"));
+    let cut = failure("HTTP/1.1 200 X\r\ncontent-length: 10\r\n\r\n[").await?;
+    assert!(matches!(cut, BackendError::Broken { .. }), "{cut:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn null_is_an_empty_list() -> Outcome {
+    assert!(listed(&*backend(scripted(with_status("200 X", "null"))?, "t")).await.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_and_one_that_is_not_there() -> Outcome {
+    let silent = TcpListener::bind("127.0.0.1:0")?;
+    let timeouts = Timeouts { connect: Duration::from_secs(5), total: Duration::from_millis(200) };
+    let url = |address| format!("http://{address}/v1/clusters/s3cret").parse();
+    let error = open(&url(silent.local_addr()?)?, timeouts)?.list().await.err().ok_or("it succeeded")?;
+    assert!(matches!(error, BackendError::Timeout { timeout, .. } if timeout == timeouts.total), "{error:?}");
+    let gone = silent.local_addr()?;
+    drop(silent);
+    let error = open(&url(gone)?, timeouts)?.list().await.err().ok_or("it succeeded")?;
+    assert_eq!(error.to_string(), format!("no connection to http://{gone}: connection refused"));
+    Ok(())
+}
