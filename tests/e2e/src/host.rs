@@ -27,8 +27,18 @@ impl Suite {
     }
 
     /// From trixie on the `docker` command is a package of its own.
-    pub(crate) fn splits_docker_cli(self) -> bool {
-        matches!(self, Self::Trixie | Self::Sid)
+    pub(crate) fn docker_packages(self) -> &'static [&'static str] {
+        match self {
+            Self::Bullseye | Self::Bookworm => &["docker.io"],
+            Self::Trixie | Self::Sid => &["docker.io", "docker-cli"],
+        }
+    }
+
+    pub(crate) fn polkit_package(self) -> &'static str {
+        match self {
+            Self::Bullseye => "policykit-1",
+            Self::Bookworm | Self::Trixie | Self::Sid => "polkitd",
+        }
     }
 }
 

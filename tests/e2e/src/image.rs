@@ -23,7 +23,6 @@ const PACKAGES: &[&str] = &[
     "busybox-static",
     "iptables",
     "adduser",
-    "polkitd",
 ];
 /// Part of every key: raise it when the way of building changes.
 const FORMAT: &str = "1";
@@ -54,9 +53,7 @@ impl Image {
     }
 
     pub fn base_of(suite: Suite) -> Self {
-        let mut packages: Vec<String> = PACKAGES.iter().map(ToString::to_string).collect();
-        packages.extend(docker_packages(suite).into_iter().map(str::to_owned));
-        Self { suite, name: "base".to_owned(), packages, steps: Vec::new(), docker: true }
+        Self::new(suite, "base", true)
     }
 
     /// The same without Docker. Its packages are in /var/cache/docker-debs of the machine, for `dpkg -i` without network.
@@ -68,15 +65,18 @@ impl Image {
         let fetch = format!(
             "apt-get update && apt-get install -y --no-install-recommends --download-only {} && mkdir -p {DOCKER_DEBS} && \
              cp /var/cache/apt/archives/*.deb {DOCKER_DEBS}/",
-            docker_packages(suite).join(" ")
+            suite.docker_packages().join(" ")
         );
-        let mut image = Self {
-            docker: false,
-            packages: PACKAGES.iter().map(ToString::to_string).collect(),
-            ..Self::base_of(suite)
-        };
-        image.name = "nodocker".to_owned();
-        image.with("debs", [fetch])
+        Self::new(suite, "nodocker", false).with("debs", [fetch])
+    }
+
+    fn new(suite: Suite, name: &str, docker: bool) -> Self {
+        let mut packages = [PACKAGES, &[suite.polkit_package()]].concat();
+        if docker {
+            packages.extend(suite.docker_packages());
+        }
+        let packages = packages.into_iter().map(str::to_owned).collect();
+        Self { suite, name: name.to_owned(), packages, steps: Vec::new(), docker }
     }
 
     /// The image with shell commands run in it as root, with network. Cached under the name and the commands.
@@ -153,10 +153,6 @@ impl Image {
         fs::write(etc.join("resolv.conf"), "# There is no DNS in the network of the machines.\n")?;
         Ok(())
     }
-}
-
-fn docker_packages(suite: Suite) -> Vec<&'static str> {
-    if suite.splits_docker_cli() { vec!["docker.io", "docker-cli"] } else { vec!["docker.io"] }
 }
 
 /// A hash that is the same in every release of Rust.
