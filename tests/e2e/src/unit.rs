@@ -29,6 +29,11 @@ impl UnitProps {
         self.active_state() == "active"
     }
 
+    /// Whether it starts at boot.
+    pub fn is_enabled(&self) -> bool {
+        self.get("UnitFileState").starts_with("enabled")
+    }
+
     pub fn result(&self) -> &str {
         self.get("Result")
     }

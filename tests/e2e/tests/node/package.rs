@@ -55,7 +55,7 @@ fn from_install_to_purge() -> TestResult {
     assert_eq!(node.unit("swarm-agent.service")?.get("LoadState"), "not-found");
     assert!(node.exists("/etc/swarm-agent/config.toml")?, "a removal keeps the configuration");
     node.ok(["apt-get", "purge", "--yes", "swarm-agent"])?;
-    let leftovers = node.sh("find / -xdev -iname '*swarm-*' -not -path '/proc/*' -not -path '/root/*' -not -path '/var/log/*' -not -path '/run/log/*'")?;
+    let leftovers = node.sh(r"find / -xdev \( -name 'swarm-agent*' -o -name '*swarm-discovery*' -o -name '*-swarm-agent*' \) -not -path '/proc/*' -not -path '/root/*' -not -path '/var/log/*' -not -path '/run/log/*'")?;
     assert_eq!(leftovers.trim(), "");
     assert_eq!(docker_run(node)?, docker, "docker was restarted");
     Ok(())
