@@ -5,6 +5,7 @@ use super::exit::{self, Failure};
 use crate::config::{ConfigError, ConfigErrors, Merged, load_agent, load_server};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
+use std::io::Write;
 
 /// Check the configuration and say what is wrong with it
 #[derive(Args)]
@@ -48,7 +49,8 @@ fn print_text(result: &Result<Merged, ConfigErrors>) -> Result<(), Failure> {
             super::print(&format!("configuration is valid: {count} file{plural}\n{files}"))
         }
         Err(errors) => {
-            errors.iter().for_each(|error| super::remark(&error.to_string()));
+            // bare lines, so that an editor can jump to their file:line:column
+            let _ = writeln!(std::io::stderr(), "{errors}");
             Ok(())
         }
     }
