@@ -11,7 +11,7 @@ const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/config.tom
 /// The file as it follows from the table of keys.
 fn rendered() -> String {
     let mut text = String::from(
-        "# Configuration of swarm-agent. See swarm-agent.toml(5).\n#\n\
+        "# Configuration of swarm-agent. See swarm-agent(8).\n#\n\
          # Every line that begins with `#` and a key shows the default, or an example if the key is\n\
          # required. Put changes here, or into files below /etc/swarm-agent/config.d/; check them with\n\
          # `swarm-agent check-config`. Above the files stand the environment (for discovery.ttl:\n\
