@@ -8,6 +8,7 @@ pub mod discovery;
 pub mod discovery_server;
 pub mod engine;
 pub mod model;
+pub mod network;
 pub mod policy;
 pub mod service;
 pub mod state;

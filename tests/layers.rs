@@ -11,6 +11,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("config", 1),
     ("discovery", 2),
     ("engine", 2),
+    ("network", 2),
     ("systemd", 2),
     ("telemetry", 2),
     ("state", 2),

@@ -2,15 +2,19 @@
 
 use crate::config::settings::{AgentSettings, DiscoverySettings, EngineSettings};
 use crate::discovery::{self, BackendError, Timeouts};
-use crate::engine::DockerEngine;
-use crate::model::{Backoff, DiscoveryUrl, HeldEntry, Moment, RegistrationStatus, UnitView};
+use crate::engine::{DockerEngine, TcpDoor};
+use crate::model::{AddressState, AdvertiseCheck, Backoff, DiscoveryUrl, HeldEntry, Moment, Reach, Standing, UnitView};
+use crate::network::KernelNetwork;
+use crate::policy::advertise::Locating;
 use crate::policy::gate::GateSettings;
 use crate::policy::registration::{Pace, Registration};
 use crate::service::Outlook;
-use crate::service::beat::Beat;
+use crate::service::beat::{Beat, Beats};
 use crate::service::clock::Clock;
+use crate::service::locator::Locator;
 use crate::service::prober::Prober;
-use crate::service::registrar::{Farewell, Place, Registrar};
+use crate::service::registrar::{Farewell, Former, Inputs, Place, Progress, Registrar, Site};
+use crate::service::verifier::Verifier;
 use crate::state::EntriesFile;
 use crate::systemd::UnitSource;
 use crate::telemetry::{Event, emit};
@@ -22,11 +26,47 @@ use tokio::sync::watch;
 const BACKOFF_CAP: Duration = Duration::from_secs(30);
 const BACKOFF_BASE: Duration = Duration::from_secs(1);
 
+/// Bounds one question to the advertised address.
+const ADVERTISED_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// The registrar's ends of the channels.
 pub struct Wiring {
     pub outlook: watch::Receiver<Outlook>,
-    pub status: watch::Sender<RegistrationStatus>,
+    pub address: watch::Receiver<AddressState>,
+    pub reach: watch::Receiver<Option<Reach>>,
+    pub standing: watch::Sender<Standing>,
     pub farewell: watch::Receiver<Farewell>,
+}
+
+/// What finds the address and proves it, and what they tell.
+pub struct Whereabouts {
+    pub locator: Locator,
+    /// None if nobody is to look.
+    pub verifier: Option<Verifier>,
+    pub address: watch::Receiver<AddressState>,
+    pub reach: watch::Receiver<Option<Reach>>,
+}
+
+pub fn whereabouts(
+    settings: &DiscoverySettings,
+    outlook: &watch::Receiver<Outlook>,
+    beats: &mut Beats,
+    clock: Clock,
+) -> Whereabouts {
+    let (states, address) = watch::channel(AddressState::Unknown);
+    let (found, reach) = watch::channel(None);
+    let wanted = Locating::new(settings.advertise.clone());
+    let locator =
+        Locator { network: Box::new(KernelNetwork::new()), wanted, states, beat: beats.add("locator"), clock };
+    let verifier = (settings.advertise_check != AdvertiseCheck::Off).then(|| Verifier {
+        door: Arc::new(TcpDoor { timeout: ADVERTISED_TIMEOUT }),
+        outlook: outlook.clone(),
+        address: address.clone(),
+        reach: found,
+        beat: beats.add("verifier"),
+        clock,
+    });
+    Whereabouts { locator, verifier, address, reach }
 }
 
 pub fn prober(
@@ -66,46 +106,42 @@ pub fn registrar(
     if let Some(error) = trouble {
         emit(&Event::StateTrouble { path: &error.path.display().to_string(), error: &error.cause.to_string() });
     }
-    let place = place(discovery, &discovery.url, discovery.advertise.clone())?;
-    let (resumed, former): (Vec<_>, Vec<_>) = held.into_iter().partition(|entry| *entry == held_at(&place));
+    let site = site(discovery, &discovery.url)?;
+    let (mut resumed, others): (Vec<_>, Vec<_>) = held.into_iter().partition(|entry| entry.url == site.url);
+    // the last one that was put in is the one that is most likely still right
+    let place = resumed.pop().map(|entry| Place { site: site.clone(), address: entry.address });
+    let former = resumed.into_iter().chain(others).filter_map(|entry| former(discovery, entry));
     Ok(Registrar {
-        policy: Registration::new(pace(discovery), !resumed.is_empty(), first_beat(discovery, clock)),
+        policy: Registration::new(pace(discovery), place.is_some(), first_beat(discovery, clock)),
+        site,
         place,
-        former: former.into_iter().filter_map(|entry| former_place(discovery, entry)).collect(),
+        former: former.collect(),
         ttl: discovery.ttl,
         entries: Arc::new(entries),
-        outlook: wiring.outlook,
-        status: wiring.status,
+        inputs: Inputs {
+            outlook: wiring.outlook,
+            address: wiring.address,
+            check: discovery.advertise_check,
+            reach: (discovery.advertise_check != AdvertiseCheck::Off).then_some(wiring.reach),
+        },
+        standing: wiring.standing,
         farewell: wiring.farewell,
         beat,
         clock,
-        recorded: None,
-        in_doubt: false,
+        progress: Progress::default(),
     })
 }
 
-fn place(
-    settings: &DiscoverySettings,
-    url: &DiscoveryUrl,
-    address: crate::model::NodeAddress,
-) -> Result<Place, BackendError> {
+fn site(settings: &DiscoverySettings, url: &DiscoveryUrl) -> Result<Site, BackendError> {
     let timeouts = Timeouts { connect: settings.connect_timeout, total: settings.timeout };
-    Ok(Place {
-        backend: Arc::from(discovery::open(url, timeouts)?),
-        address,
-        server: url.to_string(),
-        url: url.to_secret_string(),
-    })
-}
-
-fn held_at(place: &Place) -> HeldEntry {
-    HeldEntry { url: place.url.clone(), address: place.address.clone() }
+    let backend = Arc::from(discovery::open(url, timeouts)?);
+    Ok(Site { backend, server: url.to_string(), url: url.to_secret_string() })
 }
 
 /// An entry at a URL that this version can't read stays until its ttl ends; there is nothing else to do.
-fn former_place(settings: &DiscoverySettings, entry: HeldEntry) -> Option<Place> {
-    let url = entry.url.parse().ok()?;
-    place(settings, &url, entry.address).ok()
+fn former(settings: &DiscoverySettings, entry: HeldEntry) -> Option<Former> {
+    let site = site(settings, &entry.url.parse().ok()?).ok()?;
+    Some(Former { place: Place { site, address: entry.address }, until: None })
 }
 
 fn pace(settings: &DiscoverySettings) -> Pace {

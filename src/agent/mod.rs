@@ -5,7 +5,7 @@ mod signals;
 
 use crate::config::settings::AgentSettings;
 use crate::discovery::BackendError;
-use crate::model::{RegistrationStatus, UnitView};
+use crate::model::{Standing, UnitView};
 use crate::service::Outlook;
 use crate::service::beat::Beats;
 use crate::service::clock::Clock;
@@ -82,7 +82,7 @@ impl Tasks {
         let units: Arc<dyn UnitSource> = Arc::new(SystemdUnit::new(settings.engine.unit.clone()));
         let (states, seen) = watch::channel(UnitView::Unknown("systemd was not asked yet".to_owned()));
         let (outlook, outlook_seen) = watch::channel(Outlook::undecided());
-        let (status, status_seen) = watch::channel(RegistrationStatus::Absent);
+        let (standing, standing_seen) = watch::channel(Standing::none());
         let (farewell, farewell_seen) = watch::channel(Farewell::Keep);
 
         let supervisor = Supervisor {
@@ -93,20 +93,31 @@ impl Tasks {
             clock,
         };
         let prober = build::prober(&settings.engine, units, seen, outlook, (beats.add("prober"), clock));
-        let wiring = build::Wiring { outlook: outlook_seen.clone(), status, farewell: farewell_seen };
+        let place = build::whereabouts(&settings.discovery, &outlook_seen, &mut beats, clock);
+        let wiring = build::Wiring {
+            outlook: outlook_seen.clone(),
+            address: place.address,
+            reach: place.reach.clone(),
+            standing,
+            farewell: farewell_seen,
+        };
         let registrar = build::registrar(settings, wiring, beats.add("registrar"), clock)?;
         let reporter = Status {
             notifier: Arc::clone(notifier),
-            address: settings.discovery.advertise.to_string(),
             server: settings.discovery.url.to_string(),
             outlook: outlook_seen,
-            registration: status_seen,
+            standing: standing_seen,
+            reach: place.reach,
             beat: beats.add("status"),
         };
 
         let mut tasks = Self { set: JoinSet::new(), stop: CancellationToken::new(), farewell };
         tasks.spawn("supervisor", supervisor.run(tasks.stop.clone()));
         tasks.spawn("prober", prober.run(tasks.stop.clone()));
+        tasks.spawn("locator", place.locator.run(tasks.stop.clone()));
+        if let Some(verifier) = place.verifier {
+            tasks.spawn("verifier", verifier.run(tasks.stop.clone()));
+        }
         tasks.spawn("registrar", registrar.run(tasks.stop.clone()));
         tasks.spawn("status", reporter.run(tasks.stop.clone()));
         beats.all_turning().await;

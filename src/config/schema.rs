@@ -36,8 +36,8 @@ pub enum Kind {
     },
     /// One of a few words.
     Choice(&'static [&'static str]),
-    /// `host:port` under which other hosts reach the engine.
-    NodeAddress,
+    /// The address under which other hosts reach the engine: `host:port`, `interface:port`, `CIDR:port` or `auto:port`.
+    Advertise,
     DiscoveryUrl,
     /// `ip:port` to listen on.
     SocketAddress,
@@ -99,6 +99,8 @@ const fn key(path: &'static str, kind: Kind, default: DefaultValue) -> Key {
 
 pub const LOG_LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
 
+pub const ADVERTISE_CHECKS: &[&str] = &["warn", "require", "off"];
+
 pub const KEYS: &[Key] = &[
     Key {
         doc: "The least severe messages that are logged: error, warn, info, debug or trace.",
@@ -122,11 +124,19 @@ pub const KEYS: &[Key] = &[
         ..key("discovery.url", Kind::DiscoveryUrl, DefaultValue::RequiredByRun)
     },
     Key {
-        doc: "The address under which other hosts reach this engine: host:port, IPv6 in brackets.",
+        doc: "The address under which other hosts reach this engine: host:port (IPv6 in brackets), interface:port, \
+              CIDR:port for the one address in a network, or auto:port for the source address of the default route. \
+              The agent waits for an address that is not there yet and follows one that changes.",
         example: r#""10.0.0.5:2375""#,
         flag: Some("advertise"),
         classic: Some("SWARM_ADVERTISE"),
-        ..key("discovery.advertise", Kind::NodeAddress, DefaultValue::RequiredByRun)
+        ..key("discovery.advertise", Kind::Advertise, DefaultValue::Text("auto:2375"))
+    },
+    Key {
+        doc: "Whether the advertised address is asked if this host's engine answers there: warn says so in the \
+              status and the journal if it does not, require registers nothing until it does, off does not ask.",
+        example: r#""warn""#,
+        ..key("discovery.advertise-check", Kind::Choice(ADVERTISE_CHECKS), DefaultValue::Text("warn"))
     },
     Key {
         doc: "The time between two renewals of the entry, at least 1s.",

@@ -1,6 +1,6 @@
 //! Validated settings: what the rest of the program sees of the configuration.
 
-use crate::model::{DiscoveryUrl, NodeAddress};
+use crate::model::{Advertise, AdvertiseCheck, DiscoveryUrl};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,7 +19,8 @@ pub struct AgentSettings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DiscoverySettings {
     pub url: DiscoveryUrl,
-    pub advertise: NodeAddress,
+    pub advertise: Advertise,
+    pub advertise_check: AdvertiseCheck,
     pub heartbeat: Duration,
     pub ttl: Duration,
     /// One uniform random sleep of at most this before the first registration.

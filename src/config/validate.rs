@@ -53,12 +53,13 @@ fn agent(b: &mut Builder<'_>) -> Option<AgentSettings> {
 }
 
 fn discovery(b: &mut Builder<'_>) -> Option<DiscoverySettings> {
-    // both before the first `?`, so that both are reported
-    let (url, advertise) = (b.take("discovery.url"), b.take("discovery.advertise"));
+    // before the first `?`, so that both are reported
+    let url = b.take("discovery.url");
     b.check_greater("discovery.ttl", "discovery.heartbeat");
     Some(DiscoverySettings {
         url: url?,
-        advertise: advertise?,
+        advertise: b.take("discovery.advertise")?,
+        advertise_check: b.take("discovery.advertise-check")?,
         heartbeat: b.take("discovery.heartbeat")?,
         ttl: b.take("discovery.ttl")?,
         delay: b.take("discovery.delay")?,

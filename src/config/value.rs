@@ -2,11 +2,11 @@
 
 use super::schema::Kind;
 use super::settings::LogLevel;
-use crate::model::address::AddressError;
+use crate::model::advertise::AdvertiseError;
 use crate::model::discovery_url::DiscoveryUrlError;
-use crate::model::{DiscoveryUrl, NodeAddress};
+use crate::model::{Advertise, AdvertiseCheck, DiscoveryUrl};
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub enum Value {
     Duration(Duration),
     Integer(u32),
     Choice(&'static str),
-    NodeAddress(NodeAddress),
+    Advertise(Advertise),
     DiscoveryUrl(DiscoveryUrl),
     SocketAddress(SocketAddr),
     Path(PathBuf),
@@ -39,7 +39,7 @@ pub enum ValueProblem {
     #[error("{text:?} is not one of {}", words(.choices))]
     NotChoice { text: String, choices: &'static [&'static str] },
     #[error("{text:?} is not a node address: {cause}")]
-    NotNodeAddress { text: String, cause: AddressError },
+    NotNodeAddress { text: String, cause: AdvertiseError },
     #[error("{0:?} is an address to listen on; nobody can reach it from elsewhere")]
     Unspecified(String),
     #[error("not a discovery URL: {0}")]
@@ -68,7 +68,7 @@ pub fn parse(kind: &Kind, text: &str) -> Result<Value, ValueProblem> {
         Kind::Duration { min, max, whole_seconds } => duration(text, min..=max, whole_seconds).map(Value::Duration),
         Kind::Integer { min, max } => integer(text, min, max).map(Value::Integer),
         Kind::Choice(choices) => choice(text, choices).map(Value::Choice),
-        Kind::NodeAddress => node_address(text).map(Value::NodeAddress),
+        Kind::Advertise => advertise(text).map(Value::Advertise),
         Kind::DiscoveryUrl => discovery_url(text).map(Value::DiscoveryUrl),
         Kind::SocketAddress => {
             text.parse().map(Value::SocketAddress).map_err(|_| ValueProblem::NotSocketAddress(text.to_owned()))
@@ -126,12 +126,13 @@ fn choice(text: &str, choices: &'static [&'static str]) -> Result<&'static str, 
     found.copied().ok_or_else(|| ValueProblem::NotChoice { text: text.to_owned(), choices })
 }
 
-fn node_address(text: &str) -> Result<NodeAddress, ValueProblem> {
-    let address: NodeAddress =
-        text.parse().map_err(|cause| ValueProblem::NotNodeAddress { text: text.to_owned(), cause })?;
-    match address.host().parse::<IpAddr>() {
-        Ok(ip) if ip.is_unspecified() => Err(ValueProblem::Unspecified(text.to_owned())),
-        _ => Ok(address),
+fn advertise(text: &str) -> Result<Advertise, ValueProblem> {
+    let cause = |cause| ValueProblem::NotNodeAddress { text: text.to_owned(), cause };
+    match text.parse().map_err(cause)? {
+        Advertise::Exact(address) if address.ip().is_some_and(|ip| ip.is_unspecified()) => {
+            Err(ValueProblem::Unspecified(text.to_owned()))
+        }
+        advertise => Ok(advertise),
     }
 }
 
@@ -201,7 +202,7 @@ impl fmt::Display for Value {
             Self::Duration(duration) => f.write_str(&short(*duration)),
             Self::Integer(number) => number.fmt(f),
             Self::Choice(word) => f.write_str(word),
-            Self::NodeAddress(address) => address.fmt(f),
+            Self::Advertise(advertise) => advertise.fmt(f),
             Self::DiscoveryUrl(url) => url.fmt(f),
             Self::SocketAddress(address) => address.fmt(f),
             Self::Path(path) => path.display().fmt(f),
@@ -231,11 +232,20 @@ macro_rules! from_value {
 from_value! {
     Duration => Duration,
     Integer => u32,
-    NodeAddress => NodeAddress,
+    Advertise => Advertise,
     DiscoveryUrl => DiscoveryUrl,
     SocketAddress => SocketAddr,
     Path => PathBuf,
     Unit => String,
+}
+
+impl FromValue for AdvertiseCheck {
+    fn from_value(value: &Value) -> Option<Self> {
+        match value {
+            Value::Choice(name) => Self::from_name(name),
+            _ => None,
+        }
+    }
 }
 
 impl FromValue for LogLevel {

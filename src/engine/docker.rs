@@ -22,8 +22,6 @@ use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout_at};
 
-const AGENT: &str = concat!("swarm-agent/", env!("CARGO_PKG_VERSION"));
-
 pub struct DockerEngine {
     socket: PathBuf,
     timeout: Duration,
@@ -153,7 +151,7 @@ async fn exchange(mut sender: Sender, question: Question) -> Result<(Sender, Ans
     let mut request = Request::new(Empty::new());
     *request.uri_mut() = Uri::from_static(question.path());
     request.headers_mut().insert(HOST, HeaderValue::from_static("docker"));
-    request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(AGENT));
+    request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(super::AGENT));
     let response = sender.send_request(request).await?;
     let status = response.status();
     let body = response.into_body().collect().await?.to_bytes();

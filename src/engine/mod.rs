@@ -1,10 +1,14 @@
-//! The Docker Engine behind its unix socket.
+//! The Docker Engine behind its unix socket, and behind the address that is advertised.
 
+mod advertised;
 mod docker;
 
+pub use advertised::TcpDoor;
 pub use docker::DockerEngine;
 
-use crate::model::{EngineInfo, ProbeFault};
+use crate::model::{Answer, EngineInfo, NodeAddress, ProbeFault, ReachFault};
+
+const AGENT: &str = concat!("swarm-agent/", env!("CARGO_PKG_VERSION"));
 
 /// An engine that can be asked whether it works.
 #[async_trait::async_trait]
@@ -16,4 +20,11 @@ pub trait Engine: Send {
     /// One probe: `/_ping`, then `/info`, within the timeout that the engine was made with. Connects if
     /// need be, and only if `may_connect`.
     async fn probe(&mut self, may_connect: bool) -> Result<EngineInfo, ProbeFault>;
+}
+
+/// Where other hosts reach an engine.
+#[async_trait::async_trait]
+pub trait Door: Send + Sync {
+    /// Asks once who is there, within a timeout.
+    async fn knock(&self, address: &NodeAddress) -> Result<Answer, ReachFault>;
 }

@@ -1,7 +1,7 @@
 //! The address under which an engine is registered: `host:port`, IPv6 in brackets.
 
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 /// One node of a cluster, as it stands in the discovery service: `10.0.0.5:2375`, `[fd00::5]:2375`, `db1.example:2376`.
@@ -45,6 +45,23 @@ impl NodeAddress {
         self.port
     }
 
+    pub fn new(ip: IpAddr, port: u16) -> Self {
+        let host = match ip {
+            IpAddr::V4(ip) => Host::V4(ip),
+            IpAddr::V6(ip) => Host::V6(ip),
+        };
+        Self { host, port }
+    }
+
+    /// None for a host name.
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self.host {
+            Host::V4(ip) => Some(ip.into()),
+            Host::V6(ip) => Some(ip.into()),
+            Host::Name(_) => None,
+        }
+    }
+
     /// The host without brackets, as a resolver wants it.
     pub fn host(&self) -> String {
         match &self.host {
@@ -84,7 +101,7 @@ impl serde::Serialize for NodeAddress {
 }
 
 /// Host (brackets kept) and port, split where the port begins.
-fn split(text: &str) -> Result<(&str, &str), AddressError> {
+pub(super) fn split(text: &str) -> Result<(&str, &str), AddressError> {
     if text.starts_with('[') {
         let end = text.find(']').ok_or_else(|| AddressError::V6(text.to_owned()))?;
         let (host, rest) = text.split_at(end + 1);
@@ -97,7 +114,7 @@ fn split(text: &str) -> Result<(&str, &str), AddressError> {
     Ok((host, port))
 }
 
-fn parse_port(text: &str) -> Result<u16, AddressError> {
+pub(super) fn parse_port(text: &str) -> Result<u16, AddressError> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     match text.parse::<u16>() {
         Ok(port) if digits && port != 0 => Ok(port),

@@ -1,19 +1,25 @@
 //! Plain types that every layer may use. Nothing here does I/O or reads a clock.
 
 pub mod address;
+pub mod advertise;
 pub mod backoff;
 pub mod discovery_url;
 pub mod engine;
 pub mod moment;
+pub mod network;
+pub mod reach;
 pub mod registration;
 pub mod token;
 pub mod unit;
 
 pub use address::NodeAddress;
+pub use advertise::{AddressState, Advertise, Candidate};
 pub use backoff::Backoff;
 pub use discovery_url::{DiscoveryUrl, ServerUrl, TokenUrl};
 pub use engine::{EngineHealth, EngineInfo, ProbeFault};
 pub use moment::Moment;
-pub use registration::{HeldEntry, RegistrationStatus};
+pub use network::{Interface, InterfaceAddress, NetworkView};
+pub use reach::{AdvertiseCheck, Answer, Finding, Reach, ReachFault};
+pub use registration::{HeldEntry, RegistrationStatus, Standing};
 pub use token::Token;
 pub use unit::{ActiveState, Job, JobKind, LoadState, UnitState, UnitView};

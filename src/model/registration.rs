@@ -30,3 +30,21 @@ pub enum RegistrationStatus {
         error: Option<String>,
     },
 }
+
+/// Where our entry stands, and under which address; what `STATUS=` needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The entry's address; none before there was one.
+    pub address: Option<NodeAddress>,
+    /// The address that it replaces, while that is still in.
+    pub replaces: Option<NodeAddress>,
+    pub status: RegistrationStatus,
+    /// Why there is to be no entry although the engine works; reads after "not registered: ".
+    pub why: Option<String>,
+}
+
+impl Standing {
+    pub fn none() -> Self {
+        Self { address: None, replaces: None, status: RegistrationStatus::Absent, why: None }
+    }
+}

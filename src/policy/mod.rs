@@ -1,7 +1,10 @@
 //! Pure decisions: `step(state, input, now)` gives the next state and what to do. No I/O, no await,
 //! no clock, so that every case can be tested as a table.
 
+pub mod advertise;
 pub mod freshness;
 pub mod gate;
 pub mod lease;
+pub mod proof;
 pub mod registration;
+pub mod wish;

@@ -95,6 +95,16 @@ impl Registration {
         Self { pace, phase, outage: None }
     }
 
+    /// From here on this is about another entry, which may be in already if it is `resumed`; a delay and an outage stay.
+    pub fn moved(mut self, resumed: bool, now: Moment) -> Self {
+        let not_before = match self.phase {
+            Phase::Absent { not_before } | Phase::Joining { due: not_before, tried: false } => not_before,
+            _ => now,
+        };
+        self.phase = if resumed { Phase::Resumed } else { Phase::Absent { not_before } };
+        self
+    }
+
     pub fn step(mut self, input: Input, now: Moment) -> (Self, Vec<Notice>) {
         let mut notices = Vec::new();
         match input {

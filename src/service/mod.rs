@@ -1,20 +1,25 @@
 //! The long-running tasks of the agent, one file each.
 //!
 //! ```text
-//! supervisor ─ watch<UnitView> ─▶ prober ─ watch<Outlook> ─▶ registrar ─▶ Backend
-//!                                              └─────────────┐    └ watch<RegistrationStatus>
-//!                                                            ▼                ▼
-//! every task ─ Beat ─▶ watchdog ─▶ WATCHDOG=1              status ─▶ STATUS=
+//! supervisor ─ watch<UnitView> ─▶ prober ─ watch<Outlook> ───────┬──────────────┐
+//! locator ─ watch<AddressState> ────────────────┬────────────────┤              │
+//!                                               └─▶ verifier ─ watch<Reach> ─▶ registrar ─▶ Backend
+//!                                                                   │           └ watch<Standing>
+//!                                                                   ▼                 ▼
+//! every task ─ Beat ─▶ watchdog ─▶ WATCHDOG=1                     status ─▶ STATUS=
 //! ```
+//! The verifier and the status see the outlook too.
 //!
 //! Each channel has one writer; no task holds a sender that points upstream.
 
 pub mod beat;
 pub mod clock;
+pub mod locator;
 pub mod prober;
 pub mod registrar;
 pub mod status;
 pub mod supervisor;
+pub mod verifier;
 pub mod watchdog;
 
 use crate::model::EngineHealth;

@@ -1,11 +1,13 @@
-//! Keeps our entry in the discovery service as the gate and the policy want it.
+//! Keeps our entry in the discovery service as the engine, the address and the policy want it.
 
 use super::beat::Beat;
 use super::clock::Clock;
 use super::{Outlook, TICK};
 use crate::discovery::{Backend, BackendError};
-use crate::model::{HeldEntry, NodeAddress, RegistrationStatus};
+use crate::model::{AddressState, AdvertiseCheck, HeldEntry, Moment, NodeAddress, Reach, RegistrationStatus, Standing};
+use crate::policy::gate::Verdict;
 use crate::policy::registration::{Act, Failure, Input, Notice, Registration};
+use crate::policy::wish::{Wish, wish};
 use crate::state::HeldEntries;
 use crate::telemetry::{Event, emit};
 use std::ops::ControlFlow;
@@ -27,45 +29,89 @@ pub enum Farewell {
 /// A stop takes the entry out within this time, or leaves it to its ttl.
 const FAREWELL_LIMIT: Duration = Duration::from_secs(4);
 const FAREWELL_RETRY: Duration = Duration::from_millis(200);
+/// Between two attempts to take a former entry out.
+const FORMER_RETRY: Duration = Duration::from_secs(10);
 
-/// An entry in a discovery service.
-pub struct Place {
+/// A cluster at a discovery service.
+#[derive(Clone)]
+pub struct Site {
     pub backend: Arc<dyn Backend>,
-    pub address: NodeAddress,
     /// The server as logs name it.
     pub server: String,
     /// The whole URL, for the state directory.
     pub url: String,
 }
 
-pub struct Registrar {
+/// An entry in a discovery service.
+pub struct Place {
+    pub site: Site,
+    pub address: NodeAddress,
+}
+
+/// An entry that is to go once the new one is in, or the engine is out.
+pub struct Former {
     pub place: Place,
-    /// Entries of a former process under another address or URL: taken out once the new one is in.
-    pub former: Vec<Place>,
+    /// When it has expired in any case; set when it is first tried to take it out.
+    pub until: Option<Moment>,
+}
+
+/// What has a say in whether there is an entry, and under which address.
+pub struct Inputs {
+    pub outlook: watch::Receiver<Outlook>,
+    pub address: watch::Receiver<AddressState>,
+    pub check: AdvertiseCheck,
+    /// None if nobody checks.
+    pub reach: Option<watch::Receiver<Option<Reach>>>,
+}
+
+pub struct Registrar {
+    /// Where new entries go.
+    pub site: Site,
+    /// The entry that the policy is about; none before there was an address.
+    pub place: Option<Place>,
+    pub former: Vec<Former>,
     pub ttl: Duration,
     pub policy: Registration,
     pub entries: Arc<dyn HeldEntries>,
-    pub outlook: watch::Receiver<Outlook>,
-    pub status: watch::Sender<RegistrationStatus>,
+    pub inputs: Inputs,
+    pub standing: watch::Sender<Standing>,
     pub farewell: watch::Receiver<Farewell>,
     pub beat: Beat,
     pub clock: Clock,
+    pub progress: Progress,
+}
+
+/// What the registrar remembers between its turns.
+pub struct Progress {
+    wish: Wish,
+    /// When a former entry is tried next.
+    former_due: Moment,
     /// What the state directory says; nothing yet.
-    pub recorded: Option<Vec<HeldEntry>>,
+    recorded: Option<Vec<HeldEntry>>,
     /// A first request was cut off by the stop.
-    pub in_doubt: bool,
+    in_doubt: bool,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        let wish = Wish { verdict: Verdict::Undecided, address: None, why: None };
+        Self { wish, former_due: Moment::default(), recorded: None, in_doubt: false }
+    }
 }
 
 impl Registrar {
     pub async fn run(mut self, stop: CancellationToken) {
+        self.consider();
         while !stop.is_cancelled() {
             self.beat.tick();
             self.step(Input::Tick);
             let now = self.clock.now();
             match self.policy.next() {
                 Some((due, act)) if due <= now => self.act(act, &stop).await,
+                _ if self.former_at().is_some_and(|at| at <= now) => self.leave_former(&stop).await,
                 next => {
-                    let wake = next.map_or(now + TICK, |(due, _)| due.min(now + TICK));
+                    let due = next.map(|(due, _)| due).into_iter().chain(self.former_at());
+                    let wake = due.fold(now + TICK, Ord::min);
                     if self.wait_until(self.clock.instant(wake), &stop).await.is_break() {
                         break;
                     }
@@ -75,19 +121,46 @@ impl Registrar {
         self.say_farewell().await;
     }
 
-    /// Takes in a change of the outlook, if one comes; breaks when there is nobody left to tell.
+    /// Takes in a change of what has a say, if one comes; breaks when there is nobody left to tell.
     async fn wait_until(&mut self, wake: Instant, stop: &CancellationToken) -> ControlFlow<()> {
         // Cancel-safe: `changed` marks nothing seen until it returns, and a sleep holds no state.
         tokio::select! {
             biased;
             () = stop.cancelled() => ControlFlow::Break(()),
-            changed = self.outlook.changed() => {
-                let verdict = self.outlook.borrow_and_update().verdict;
-                self.step(Input::Verdict(verdict));
+            changed = self.inputs.changed() => {
+                self.consider();
                 if changed.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             }
             () = sleep_until(wake) => ControlFlow::Continue(()),
         }
+    }
+
+    fn consider(&mut self) {
+        let wish = self.inputs.wish();
+        let elsewhere = |address: &&NodeAddress| self.place.as_ref().is_none_or(|place| place.address != **address);
+        if wish.verdict == Verdict::Open
+            && let Some(address) = wish.address.as_ref().filter(elsewhere).cloned()
+        {
+            self.move_to(address);
+        }
+        let verdict = wish.verdict;
+        self.progress.wish = wish;
+        self.step(Input::Verdict(verdict));
+    }
+
+    /// From now on the policy is about the entry of this address; what is in stays until that one is.
+    fn move_to(&mut self, address: NodeAddress) {
+        let now = self.clock.now();
+        let place = Place { site: self.site.clone(), address };
+        let (same, others) = std::mem::take(&mut self.former)
+            .into_iter()
+            .partition::<Vec<_>, _>(|former| former.place.held() == place.held());
+        self.former = others;
+        if let Some(place) = self.place.replace(place).filter(|_| self.policy.holds()) {
+            self.former.push(Former { place, until: None });
+            self.progress.former_due = now;
+        }
+        self.policy = self.policy.clone().moved(!same.is_empty(), now);
     }
 
     async fn act(&mut self, act: Act, stop: &CancellationToken) {
@@ -98,7 +171,7 @@ impl Registrar {
         let result = tokio::select! {
             biased;
             () = stop.cancelled() => {
-                self.in_doubt = true;
+                self.progress.in_doubt = true;
                 return;
             }
             result = self.perform(act) => result,
@@ -107,9 +180,11 @@ impl Registrar {
     }
 
     async fn perform(&self, act: Act) -> Result<(), BackendError> {
+        // the policy acts only after a verdict, which comes with an address
+        let Some(Place { site, address }) = &self.place else { return Ok(()) };
         match act {
-            Act::Register => self.place.backend.register(&self.place.address, self.ttl).await,
-            Act::Deregister => self.place.backend.deregister(&self.place.address).await,
+            Act::Register => site.backend.register(address, self.ttl).await,
+            Act::Deregister => site.backend.deregister(address).await,
         }
     }
 
@@ -118,11 +193,9 @@ impl Registrar {
             (Act::Register, Ok(())) => {
                 tracing::debug!("heartbeat accepted");
                 self.step(Input::Registered);
-                self.leave_former().await;
             }
             (Act::Deregister, Ok(())) => {
                 self.step(Input::Deregistered);
-                self.leave_former().await;
                 self.record(false).await;
             }
             (_, Err(error)) => {
@@ -140,97 +213,131 @@ impl Registrar {
         let (policy, notices) = self.policy.clone().step(input, self.clock.now());
         self.policy = policy;
         notices.iter().for_each(|notice| self.report(notice));
-        let status = self.policy.status();
-        self.status.send_if_modified(|current| {
-            let changed = *current != status;
-            *current = status;
+        self.publish();
+    }
+
+    fn publish(&self) {
+        let next = Standing {
+            address: self.place.as_ref().map(|place| place.address.clone()),
+            replaces: self.former.first().map(|former| former.place.address.clone()),
+            status: self.policy.status(),
+            why: self.progress.wish.why.clone(),
+        };
+        self.standing.send_if_modified(|current| {
+            let changed = *current != next;
+            *current = next;
             changed
         });
     }
 
-    /// One attempt for each entry of a former process; those that fail are tried again after the next beat.
-    async fn leave_former(&mut self) {
-        let former = std::mem::take(&mut self.former);
-        if former.is_empty() {
-            return;
-        }
-        for place in former {
-            match place.backend.deregister(&place.address).await {
-                Ok(()) => emit(&Event::Deregistered {
-                    address: &place.address.to_string(),
-                    server: &place.server,
-                    reason: "the agent is now configured for another address or URL",
-                }),
-                Err(error) => {
-                    tracing::debug!(%error, address = %place.address, "the former entry could not be taken out yet");
-                    self.former.push(place);
-                }
+    /// When a former entry may go: once the new one is in, or there is to be none.
+    fn former_at(&self) -> Option<Moment> {
+        let joined = self.policy.status() == RegistrationStatus::Present;
+        let out = self.progress.wish.verdict == Verdict::Closed && !self.policy.holds();
+        (!self.former.is_empty() && (joined || out)).then_some(self.progress.former_due)
+    }
+
+    /// One attempt for one former entry.
+    async fn leave_former(&mut self, stop: &CancellationToken) {
+        let now = self.clock.now();
+        let Some(mut former) = (!self.former.is_empty()).then(|| self.former.remove(0)) else { return };
+        let until = *former.until.get_or_insert(now + self.ttl);
+        let (backend, address) = (Arc::clone(&former.place.site.backend), former.place.address.clone());
+        // An attempt that is cut off is made again by the farewell or by the next process.
+        let left = tokio::select! {
+            biased;
+            () = stop.cancelled() => None,
+            left = backend.deregister(&address) => Some(left),
+        };
+        match left {
+            Some(Ok(())) => {
+                let moved = "the agent now advertises another address or uses another URL";
+                let reason = if self.policy.holds() { moved.to_owned() } else { self.reason() };
+                let (address, server) = (address.to_string(), former.place.site.server.as_str());
+                emit(&Event::Deregistered { address: &address, server, reason: &reason });
+            }
+            Some(Err(error)) if now >= until => {
+                tracing::debug!(%error, %address, "the former entry could not be taken out, and has expired");
+            }
+            Some(Err(error)) => {
+                tracing::debug!(%error, %address, "the former entry could not be taken out yet");
+                self.former.push(former);
+                self.progress.former_due = now + FORMER_RETRY;
+                return;
+            }
+            None => {
+                self.former.push(former);
+                return;
             }
         }
+        self.publish();
         self.record(self.policy.holds()).await;
     }
 
     /// Writes down what may be in a discovery service because of us, if that has changed.
     async fn record(&mut self, with_current: bool) {
-        let current = with_current.then_some(&self.place);
-        let entries: Vec<HeldEntry> = self.former.iter().chain(current).map(Place::held).collect();
-        if self.recorded.as_ref() == Some(&entries) {
+        let current = self.place.as_ref().filter(|_| with_current);
+        let former = self.former.iter().map(|former| &former.place);
+        let entries: Vec<HeldEntry> = former.chain(current).map(Place::held).collect();
+        if self.progress.recorded.as_ref() == Some(&entries) {
             return;
         }
         if let Err(error) = self.entries.keep(&entries).await {
             let cause = format!("{} (after a restart the entry can't be resumed)", error.cause);
             emit(&Event::StateTrouble { path: &error.path.display().to_string(), error: &cause });
         }
-        self.recorded = Some(entries);
+        self.progress.recorded = Some(entries);
     }
 
     async fn say_farewell(mut self) {
         let farewell = *self.farewell.borrow();
-        if farewell == Farewell::Keep || !(self.in_doubt || self.policy.holds()) {
+        let holds = self.progress.in_doubt || self.policy.holds();
+        if farewell == Farewell::Keep || !(holds || !self.former.is_empty()) {
             return;
         }
         let deadline = Instant::now() + FAREWELL_LIMIT;
-        let address = self.place.address.to_string();
-        let left = timeout_at(deadline, self.leave()).await;
-        match left {
-            Ok(()) => {
-                emit(&Event::Deregistered { address: &address, server: &self.place.server, reason: "the agent stops" });
-                self.status.send_replace(RegistrationStatus::Absent);
-                self.former.clear();
-                self.record(false).await;
-            }
-            Err(_) => {
-                let reason = match self.policy.status() {
-                    RegistrationStatus::Leaving { error: Some(error) } => error,
-                    _ => "no answer in time".to_owned(),
-                };
-                emit(&Event::LeaveFailed { address: &address, server: &self.place.server, reason: &reason });
-            }
+        let current = self.place.take().filter(|_| holds);
+        let all: Vec<Place> = current.into_iter().chain(self.former.drain(..).map(|former| former.place)).collect();
+        for place in &all {
+            self.take_leave(place, deadline).await;
+        }
+        if Instant::now() < deadline {
+            self.record(false).await;
         }
     }
 
-    /// Tries until the entry is out.
-    async fn leave(&mut self) {
-        while let Err(error) = self.place.backend.deregister(&self.place.address).await {
-            tracing::debug!(%error, "the entry could not be taken out yet");
-            sleep(FAREWELL_RETRY).await;
-        }
-        for place in &self.former {
-            if let Err(error) = place.backend.deregister(&place.address).await {
-                tracing::debug!(%error, address = %place.address, "the former entry could not be taken out");
+    /// Tries until the entry is out, or the time is up.
+    async fn take_leave(&mut self, place: &Place, deadline: Instant) {
+        let (address, server) = (place.address.to_string(), place.site.server.as_str());
+        let leave = async {
+            while let Err(error) = place.site.backend.deregister(&place.address).await {
+                tracing::debug!(%error, address, "the entry could not be taken out yet");
+                sleep(FAREWELL_RETRY).await;
             }
+        };
+        if timeout_at(deadline, leave).await.is_ok() {
+            emit(&Event::Deregistered { address: &address, server, reason: "the agent stops" });
+            return;
         }
+        let reason = match self.policy.status() {
+            RegistrationStatus::Leaving { error: Some(error) } => error,
+            _ => "no answer in time".to_owned(),
+        };
+        emit(&Event::LeaveFailed { address: &address, server, reason: &reason });
+    }
+
+    /// Why there is to be no entry.
+    fn reason(&self) -> String {
+        let engine = || format!("engine {}", self.inputs.outlook.borrow().health);
+        self.progress.wish.why.clone().unwrap_or_else(engine)
     }
 
     fn report(&self, notice: &Notice) {
-        let address = self.place.address.to_string();
-        let server = self.place.server.as_str();
+        let Some(place) = &self.place else { return };
+        let (address, server) = (place.address.to_string(), place.site.server.as_str());
         match notice {
             Notice::Joined => emit(&Event::Registered { address: &address, server }),
-            Notice::Left => {
-                let reason = format!("engine {}", self.outlook.borrow().health);
-                emit(&Event::Deregistered { address: &address, server, reason: &reason });
-            }
+            Notice::Left => emit(&Event::Deregistered { address: &address, server, reason: &self.reason() }),
             Notice::Outage { failures, lasted, error } => {
                 emit(&Event::DiscoveryFailing { server, failures: *failures, lasted: *lasted, error });
             }
@@ -246,9 +353,33 @@ impl Registrar {
     }
 }
 
+impl Inputs {
+    async fn changed(&mut self) -> Result<(), watch::error::RecvError> {
+        let reach = async {
+            match &mut self.reach {
+                Some(reach) => reach.changed().await,
+                None => std::future::pending().await,
+            }
+        };
+        // Cancel-safe: `changed` marks nothing seen until it returns.
+        tokio::select! {
+            biased;
+            changed = self.outlook.changed() => changed,
+            changed = self.address.changed() => changed,
+            changed = reach => changed,
+        }
+    }
+
+    fn wish(&mut self) -> Wish {
+        let verdict = self.outlook.borrow_and_update().verdict;
+        let reach = self.reach.as_mut().and_then(|reach| reach.borrow_and_update().clone());
+        wish(verdict, &self.address.borrow_and_update(), self.check, reach.as_ref())
+    }
+}
+
 impl Place {
     fn held(&self) -> HeldEntry {
-        HeldEntry { url: self.url.clone(), address: self.address.clone() }
+        HeldEntry { url: self.site.url.clone(), address: self.address.clone() }
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::beat::Beat;
 use super::{Outlook, TICK};
-use crate::model::RegistrationStatus;
+use crate::model::{Finding, Reach, RegistrationStatus, Standing};
+use crate::policy::gate::Verdict;
 use crate::systemd::notify::{Message, Notifier};
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -11,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 pub struct Status {
     pub notifier: Arc<dyn Notifier>,
-    pub address: String,
     pub server: String,
     pub outlook: watch::Receiver<Outlook>,
-    pub registration: watch::Receiver<RegistrationStatus>,
+    pub standing: watch::Receiver<Standing>,
+    pub reach: watch::Receiver<Option<Reach>>,
     pub beat: Beat,
 }
 
@@ -33,7 +34,8 @@ impl Status {
             tokio::select! {
                 () = stop.cancelled() => return,
                 Ok(()) = self.outlook.changed() => {}
-                Ok(()) = self.registration.changed() => {}
+                Ok(()) = self.standing.changed() => {}
+                Ok(()) = self.reach.changed() => {}
                 () = sleep(TICK) => {}
             }
         }
@@ -41,44 +43,111 @@ impl Status {
 
     fn line(&mut self) -> String {
         let outlook = self.outlook.borrow_and_update();
-        let registration = self.registration.borrow_and_update();
-        line(&self.address, &self.server, &registration, &outlook)
+        let (standing, reach) = (self.standing.borrow_and_update(), self.reach.borrow_and_update());
+        let doubt = doubt(&standing, &outlook, reach.as_ref());
+        format!("{}, engine {}{doubt}", registered(&standing, &self.server), outlook.health)
     }
 }
 
-fn line(address: &str, server: &str, registration: &RegistrationStatus, outlook: &Outlook) -> String {
-    let registered = match registration {
-        RegistrationStatus::Absent => "not registered".to_owned(),
-        RegistrationStatus::Joining { error: None } => format!("registering {address} at {server}"),
-        RegistrationStatus::Joining { error: Some(error) } => format!("not registered: {error}"),
-        RegistrationStatus::Present => format!("registered {address} at {server}"),
-        RegistrationStatus::Unconfirmed { error } => format!("registered {address}, last beat failed: {error}"),
-        RegistrationStatus::Leaving { error: None } => format!("deregistering {address} at {server}"),
-        RegistrationStatus::Leaving { error: Some(error) } => format!("{address} can't be taken out: {error}"),
+fn registered(standing: &Standing, server: &str) -> String {
+    let Some(address) = &standing.address else {
+        let why = standing.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        return format!("not registered{why}");
     };
-    format!("{registered}, engine {}", outlook.health)
+    let instead = standing.replaces.as_ref().map(|old| format!(" in place of {old}")).unwrap_or_default();
+    match (&standing.status, &standing.why) {
+        (RegistrationStatus::Absent, None) => "not registered".to_owned(),
+        (RegistrationStatus::Absent, Some(why)) => format!("not registered: {why}"),
+        (RegistrationStatus::Joining { error: None }, _) => format!("registering {address} at {server}{instead}"),
+        (RegistrationStatus::Joining { error: Some(error) }, _) if instead.is_empty() => {
+            format!("not registered: {error}")
+        }
+        (RegistrationStatus::Joining { error: Some(error) }, _) => format!("not yet {address}{instead}: {error}"),
+        (RegistrationStatus::Present, _) => format!("registered {address} at {server}"),
+        (RegistrationStatus::Unconfirmed { error }, _) => format!("registered {address}, last beat failed: {error}"),
+        (RegistrationStatus::Leaving { error: None }, _) => format!("deregistering {address} at {server}"),
+        (RegistrationStatus::Leaving { error: Some(error) }, _) => format!("{address} can't be taken out: {error}"),
+    }
+}
+
+/// What is wrong with the advertised address, unless it is said already.
+fn doubt(standing: &Standing, outlook: &Outlook, reach: Option<&Reach>) -> String {
+    match reach {
+        Some(Reach { address, finding })
+            if *finding != Finding::Proved
+                && outlook.verdict == Verdict::Open
+                && standing.why.is_none()
+                && standing.address.as_ref() == Some(address) =>
+        {
+            format!(", {finding}")
+        }
+        _ => String::new(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::{EngineHealth, EngineInfo};
-    use crate::policy::gate::Verdict;
 
-    #[test]
-    fn reads_like_a_sentence() {
+    fn healthy() -> Outlook {
         let info = EngineInfo { id: String::new(), version: "20.10.24".into(), containers_running: 3 };
-        let healthy = Outlook { verdict: Verdict::Open, health: EngineHealth::Healthy(info) };
-        let say = |registration, outlook: &Outlook| line("10.0.0.5:2375", "http://disco:8970", &registration, outlook);
+        Outlook { verdict: Verdict::Open, health: EngineHealth::Healthy(info) }
+    }
+
+    fn standing(status: RegistrationStatus) -> Standing {
+        Standing { address: Some("10.0.0.5:2375".parse().unwrap()), status, ..Standing::none() }
+    }
+
+    fn said(standing: Standing, outlook: Outlook, reach: Option<Reach>) -> String {
+        let mut beats = crate::service::beat::Beats::new(crate::service::clock::Clock::start());
+        let mut status = Status {
+            notifier: Arc::new(crate::systemd::notify::SdNotify),
+            server: "http://disco:8970".into(),
+            outlook: watch::channel(outlook).1,
+            standing: watch::channel(standing).1,
+            reach: watch::channel(reach).1,
+            beat: beats.add("status"),
+        };
+        status.line()
+    }
+
+    #[tokio::test]
+    async fn reads_like_a_sentence() {
         assert_eq!(
-            say(RegistrationStatus::Present, &healthy),
+            said(standing(RegistrationStatus::Present), healthy(), None),
             "registered 10.0.0.5:2375 at http://disco:8970, engine 20.10.24 healthy, 3 containers"
         );
         let error = "no connection to http://disco:8970: connection refused".to_owned();
+        let joining = standing(RegistrationStatus::Joining { error: Some(error) });
         assert_eq!(
-            say(RegistrationStatus::Joining { error: Some(error) }, &healthy),
+            said(joining.clone(), healthy(), None),
             "not registered: no connection to http://disco:8970: connection refused, engine 20.10.24 healthy, 3 containers"
         );
-        assert_eq!(say(RegistrationStatus::Absent, &Outlook::undecided()), "not registered, engine not looked at yet");
+        let replaces = Some("10.0.0.4:2375".parse().unwrap());
+        assert_eq!(
+            said(Standing { replaces, ..joining }, healthy(), None),
+            "not yet 10.0.0.5:2375 in place of 10.0.0.4:2375: no connection to http://disco:8970: connection refused, engine 20.10.24 healthy, 3 containers"
+        );
+        assert_eq!(said(Standing::none(), Outlook::undecided(), None), "not registered, engine not looked at yet");
+    }
+
+    #[tokio::test]
+    async fn says_what_is_wrong_with_the_address() {
+        let why = Some("interface eth7 has no address yet".to_owned());
+        assert_eq!(
+            said(Standing { why, ..Standing::none() }, healthy(), None),
+            "not registered: interface eth7 has no address yet, engine 20.10.24 healthy, 3 containers"
+        );
+        let reach = |address: &str| {
+            let finding = Finding::Unreachable("connection refused".into());
+            Some(Reach { address: address.parse().unwrap(), finding })
+        };
+        let present = || standing(RegistrationStatus::Present);
+        assert_eq!(
+            said(present(), healthy(), reach("10.0.0.5:2375")),
+            "registered 10.0.0.5:2375 at http://disco:8970, engine 20.10.24 healthy, 3 containers, advertised address unreachable: connection refused"
+        );
+        assert!(said(present(), healthy(), reach("10.0.0.4:2375")).ends_with("3 containers"));
     }
 }

@@ -74,6 +74,23 @@ pub enum Event<'a> {
         unit: &'a str,
         health: &'a str,
     },
+    /// The address to advertise is known (again), or another one.
+    AddressFound {
+        address: &'a str,
+    },
+    AddressMissing {
+        reason: &'a str,
+    },
+    /// Nobody answers at the advertised address, or somebody else.
+    AdvertisedUnreachable {
+        address: &'a str,
+        finding: &'a str,
+    },
+    /// Somebody answers (again), and it is not known to be somebody else.
+    AdvertisedReachable {
+        address: &'a str,
+        finding: &'a str,
+    },
     ManagerLost {
         unit: &'a str,
         reason: &'a str,
@@ -119,6 +136,14 @@ impl Event<'_> {
             Self::EngineWorking { .. } => ("engine-working", Level::Info, "188fe8233e874294bce850e6174431a7"),
             Self::EngineNotWorking { .. } => ("engine-not-working", Level::Warning, "b1e1fe9d0a474db088fced3e0f5cb312"),
             Self::EngineInDoubt { .. } => ("engine-in-doubt", Level::Warning, "95c5bdc920d54f948ba2f7eb3195aefb"),
+            Self::AddressFound { .. } => ("address-found", Level::Info, "33eb9a22e1604b268f74115097112175"),
+            Self::AddressMissing { .. } => ("address-missing", Level::Warning, "54d18486c9734ca1a4747071c5ef5fb4"),
+            Self::AdvertisedUnreachable { .. } => {
+                ("advertised-unreachable", Level::Warning, "d26e4f09155b45b6ac5f7a1ae56e6a9a")
+            }
+            Self::AdvertisedReachable { .. } => {
+                ("advertised-reachable", Level::Info, "e4cc01ff73a34959be8fb7c20e5c83f4")
+            }
             Self::ManagerLost { .. } => ("manager-lost", Level::Warning, "ef8ce093926b498a9f191db0e4c328e5"),
             Self::ManagerBack { .. } => ("manager-back", Level::Info, "85911b1e240c464fb5c7d926c353a965"),
             Self::LoopStale { .. } => ("loop-stale", Level::Error, "73052f551eb8487e9fa195c6a1112866"),
@@ -154,6 +179,11 @@ impl Event<'_> {
             }
             Self::EngineNotWorking { unit, state, health } => {
                 Fields { unit: Some(unit), engine_state: Some(state), reason: Some(health), ..none }
+            }
+            Self::AddressFound { address } => Fields { address: Some(address), ..none },
+            Self::AddressMissing { reason } => Fields { reason: Some(reason), ..none },
+            Self::AdvertisedUnreachable { address, finding } | Self::AdvertisedReachable { address, finding } => {
+                Fields { address: Some(address), reason: Some(finding), ..none }
             }
             Self::ManagerLost { unit, reason } => Fields { unit: Some(unit), reason: Some(reason), ..none },
             Self::ManagerBack { unit } => Fields { unit: Some(unit), ..none },
@@ -197,6 +227,11 @@ impl fmt::Display for Event<'_> {
             }
             Self::EngineWorking { health, .. } => write!(f, "engine {health}"),
             Self::EngineNotWorking { health, .. } | Self::EngineInDoubt { health, .. } => write!(f, "engine {health}"),
+            Self::AddressFound { address } => write!(f, "the address to advertise is {address}"),
+            Self::AddressMissing { reason } => write!(f, "no address to advertise: {reason}; waiting for one"),
+            Self::AdvertisedUnreachable { address, finding } | Self::AdvertisedReachable { address, finding } => {
+                write!(f, "{finding} ({address})")
+            }
             Self::ManagerLost { unit, reason } => write!(f, "the state of {unit} can't be told: {reason}; trying on"),
             Self::ManagerBack { unit } => write!(f, "the state of {unit} can be told again"),
             Self::LoopStale { name, limit } => write!(

@@ -70,13 +70,13 @@ const NAMES: &[(&str, &str)] = &[
     ),
     (
         r#"colour = "red""#,
-        "4:1: discovery.colour: unknown key; known here: url, advertise, heartbeat, ttl, delay, connect-timeout, timeout",
+        "4:1: discovery.colour: unknown key; known here: url, advertise, advertise-check, heartbeat, ttl, delay, connect-timeout, timeout",
     ),
     ("[agent]\nttl = \"90s\"", "5:1: agent.ttl: unknown key; did you mean discovery.ttl?"),
     ("[engine]\n\"engine.grace\" = \"1s\"", "5:1: engine.\"engine.grace\": unknown key; did you mean engine.grace?"),
     (
         "\"a\\nb\" = 1",
-        "4:1: discovery.a\\nb: unknown key; known here: url, advertise, heartbeat, ttl, delay, connect-timeout, timeout",
+        "4:1: discovery.a\\nb: unknown key; known here: url, advertise, advertise-check, heartbeat, ttl, delay, connect-timeout, timeout",
     ),
     ("[discvery]\nttl = \"90s\"", "4:2: discvery: unknown table; did you mean [discovery]?"),
     ("[supervision]\nmode = \"x\"", "4:2: supervision: unknown table; known tables: agent, discovery, engine, server"),
@@ -147,7 +147,6 @@ fn what_is_needed_and_missing_comes_with_a_line_to_paste() -> TestResult {
         root.errors(&root.sources()),
         [
             r#"discovery.url: is needed and not set; write below [discovery] in /etc/swarm-agent/config.toml: url = "http://disco.example:8970/v1/clusters/0a1b2c3d""#,
-            r#"discovery.advertise: is needed and not set; write below [discovery] in /etc/swarm-agent/config.toml: advertise = "10.0.0.5:2375""#,
         ]
     );
     Ok(())

@@ -3,6 +3,7 @@
 use super::{MAIN, REQUIRED, Root, TestResult, environment, set};
 use crate::config::settings::LogLevel;
 use crate::config::{Origin, load, load_agent, load_server};
+use crate::model::AdvertiseCheck;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -23,11 +24,12 @@ fn told(root: &Root) -> Result<String, Box<dyn std::error::Error>> {
 
 #[test]
 fn every_key_has_its_default() -> TestResult {
-    let root = Root::new(&[(MAIN, REQUIRED)])?;
+    let root = Root::new(&[(MAIN, &REQUIRED.replace("advertise", "#"))])?;
     let settings = load_agent(&root.sources())?.settings;
     assert_eq!(settings.log_level, LogLevel::Info);
     assert_eq!(settings.state_directory, Path::new("/var/lib/swarm-agent"));
-    assert_eq!(settings.discovery.advertise.to_string(), "10.0.0.5:2375");
+    assert_eq!(settings.discovery.advertise.to_string(), "auto:2375");
+    assert_eq!(settings.discovery.advertise_check, AdvertiseCheck::Warn);
     assert_eq!(settings.discovery.heartbeat, Duration::from_secs(60));
     assert_eq!(settings.discovery.ttl, Duration::from_secs(180));
     assert_eq!(settings.discovery.delay, Duration::ZERO);

@@ -2,8 +2,7 @@
 
 use super::*;
 use crate::discovery::Listing;
-use crate::model::{Backoff, EngineHealth};
-use crate::policy::gate::Verdict;
+use crate::model::{Backoff, EngineHealth, Finding};
 use crate::policy::registration::Pace;
 use crate::service::beat::Beats;
 use crate::service::watchdog::{STALE_AFTER, Watchdog};
@@ -49,13 +48,12 @@ impl World {
         self.log.lock().unwrap().clone()
     }
 
+    fn site(&self) -> Site {
+        Site { backend: Arc::new(self.clone()), server: "disco".into(), url: "http://disco/v1/clusters/t".into() }
+    }
+
     fn place(&self, address: &str) -> Place {
-        Place {
-            backend: Arc::new(self.clone()),
-            address: address.parse().unwrap(),
-            server: "disco".into(),
-            url: "http://disco/v1/clusters/t".into(),
-        }
+        Place { site: self.site(), address: address.parse().unwrap() }
     }
 }
 
@@ -95,6 +93,9 @@ impl Notifier for Pings {
 
 struct Running {
     outlook: watch::Sender<Outlook>,
+    address: watch::Sender<AddressState>,
+    reach: watch::Sender<Option<Reach>>,
+    standing: watch::Receiver<Standing>,
     farewell: watch::Sender<Farewell>,
     stop: CancellationToken,
     task: tokio::task::JoinHandle<()>,
@@ -102,35 +103,59 @@ struct Running {
     clock: Clock,
 }
 
-fn start(world: &World, former: &[&str], resumed: bool) -> Running {
+/// `held`: what a former process left; the last one is resumed.
+fn start(world: &World, held: &[&str]) -> Running {
+    start_checked(world, held, AdvertiseCheck::Warn)
+}
+
+fn start_checked(world: &World, held: &[&str], check: AdvertiseCheck) -> Running {
     let clock = Clock::start();
     let mut beats = Beats::new(clock);
     let (outlook, outlook_seen) = watch::channel(Outlook::undecided());
+    let (address, address_seen) = watch::channel(resolved("10.0.0.5:2375"));
+    let (reach, reach_seen) = watch::channel(None);
+    let (standing, standing_seen) = watch::channel(Standing::none());
     let (farewell, farewell_seen) = watch::channel(Farewell::Keep);
     let backoff = Backoff { base: Duration::from_secs(1), cap: Duration::from_secs(30) };
     let pace = Pace { heartbeat: Duration::from_secs(60), ttl: Duration::from_secs(180), backoff };
+    let mut held: Vec<Place> = held.iter().map(|address| world.place(address)).collect();
+    let place = held.pop();
     let registrar = Registrar {
-        place: world.place("10.0.0.5:2375"),
-        former: former.iter().map(|address| world.place(address)).collect(),
+        site: world.site(),
+        policy: Registration::new(pace, place.is_some(), clock.now()),
+        place,
+        former: held.into_iter().map(|place| Former { place, until: None }).collect(),
         ttl: pace.ttl,
-        policy: Registration::new(pace, resumed, clock.now()),
         entries: Arc::new(world.clone()),
-        outlook: outlook_seen,
-        status: watch::channel(RegistrationStatus::Absent).0,
+        inputs: Inputs { outlook: outlook_seen, address: address_seen, check, reach: Some(reach_seen) },
+        standing,
         farewell: farewell_seen,
         beat: beats.add("registrar"),
         clock,
-        recorded: None,
-        in_doubt: false,
+        progress: Progress::default(),
     };
     let stop = CancellationToken::new();
     let task = tokio::spawn(registrar.run(stop.clone()));
-    Running { outlook, farewell, stop, task, beats, clock }
+    Running { outlook, address, reach, standing: standing_seen, farewell, stop, task, beats, clock }
+}
+
+fn resolved(address: &str) -> AddressState {
+    AddressState::Resolved(address.parse().unwrap())
 }
 
 impl Running {
     async fn say(&self, verdict: Verdict) {
         self.outlook.send_replace(Outlook { verdict, health: EngineHealth::Stopped });
+        sleep(Duration::from_millis(1)).await;
+    }
+
+    async fn move_to(&self, address: AddressState) {
+        self.address.send_replace(address);
+        sleep(Duration::from_millis(1)).await;
+    }
+
+    async fn prove(&self, address: &str, finding: Finding) {
+        self.reach.send_replace(Some(Reach { address: address.parse().unwrap(), finding }));
         sleep(Duration::from_millis(1)).await;
     }
 
@@ -147,7 +172,7 @@ impl Running {
 #[tokio::test(start_paused = true)]
 async fn an_entry_is_written_down_before_it_is_asked_for_and_struck_out_after_it_left() {
     let world = World::new(Mood::Well);
-    let running = start(&world, &[], false);
+    let running = start(&world, &[]);
     running.say(Verdict::Open).await;
     sleep(Duration::from_secs(60)).await;
     running.say(Verdict::Closed).await;
@@ -160,7 +185,7 @@ async fn an_entry_is_written_down_before_it_is_asked_for_and_struck_out_after_it
 async fn a_stop_takes_the_entry_out_and_a_restart_leaves_it() {
     for (farewell, last) in [(Farewell::Leave, "keep []"), (Farewell::Keep, "register 10.0.0.5:2375 180")] {
         let world = World::new(Mood::Well);
-        let running = start(&world, &[], false);
+        let running = start(&world, &[]);
         running.say(Verdict::Open).await;
         running.end(farewell).await;
         assert_eq!(world.log().last().map(String::as_str), Some(last));
@@ -171,7 +196,7 @@ async fn a_stop_takes_the_entry_out_and_a_restart_leaves_it() {
 #[tokio::test(start_paused = true)]
 async fn a_stop_during_the_first_request_takes_out_what_it_may_have_put_in() {
     let world = World::new(Mood::Slow);
-    let running = start(&world, &[], false);
+    let running = start(&world, &[]);
     running.say(Verdict::Open).await;
     *world.mood.lock().unwrap() = Mood::Well;
     running.end(Farewell::Leave).await;
@@ -181,7 +206,7 @@ async fn a_stop_during_the_first_request_takes_out_what_it_may_have_put_in() {
 #[tokio::test(start_paused = true)]
 async fn a_server_that_hangs_does_not_hold_a_stop_up() {
     let world = World::new(Mood::Well);
-    let running = start(&world, &[], false);
+    let running = start(&world, &[]);
     running.say(Verdict::Open).await;
     *world.mood.lock().unwrap() = Mood::Stuck;
     assert!(running.end(Farewell::Leave).await <= FAREWELL_LIMIT);
@@ -193,7 +218,7 @@ async fn what_a_former_process_left_stays_until_the_engine_is_judged() {
     for (verdict, act) in [(Verdict::Open, "register 10.0.0.5:2375 180"), (Verdict::Closed, "deregister 10.0.0.5:2375")]
     {
         let world = World::new(Mood::Well);
-        let running = start(&world, &[], true);
+        let running = start(&world, &["10.0.0.5:2375"]);
         sleep(Duration::from_secs(30)).await;
         assert_eq!(world.log(), Vec::<String>::new());
         running.say(verdict).await;
@@ -204,7 +229,7 @@ async fn what_a_former_process_left_stays_until_the_engine_is_judged() {
 #[tokio::test(start_paused = true)]
 async fn a_former_address_goes_after_the_new_one_is_in() {
     let world = World::new(Mood::Well);
-    let running = start(&world, &["10.0.0.4:2375"], false);
+    let running = start(&world, &["10.0.0.4:2375"]);
     running.say(Verdict::Open).await;
     let log = world.log();
     let place = |what: &str| log.iter().position(|line| line == what).unwrap();
@@ -213,13 +238,102 @@ async fn a_former_address_goes_after_the_new_one_is_in() {
     assert_eq!(log.last().map(String::as_str), Some("keep [10.0.0.5:2375]"));
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_a_former_process_left_goes_with_the_engine_whatever_its_address() {
+    let world = World::new(Mood::Well);
+    let running = start(&world, &["10.0.0.3:2375", "10.0.0.4:2375"]);
+    running.say(Verdict::Closed).await;
+    sleep(Duration::from_secs(1)).await;
+    let log = world.log();
+    for address in ["10.0.0.3:2375", "10.0.0.4:2375"] {
+        assert!(log.contains(&format!("deregister {address}")), "{log:?}");
+    }
+    assert_eq!(log.last().map(String::as_str), Some("keep []"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_address_is_in_before_the_old_one_goes() {
+    let world = World::new(Mood::Well);
+    let running = start(&world, &[]);
+    running.say(Verdict::Open).await;
+    running.move_to(resolved("10.0.0.6:2375")).await;
+    let [old, new] = ["10.0.0.5:2375", "10.0.0.6:2375"];
+    let expected = [
+        format!("keep [{old}]"),
+        format!("register {old} 180"),
+        format!("keep [{old} {new}]"),
+        format!("register {new} 180"),
+        format!("deregister {old}"),
+        format!("keep [{new}]"),
+    ];
+    assert_eq!(world.log(), expected);
+    running.move_to(resolved(old)).await;
+    assert_eq!(world.log().last(), Some(&format!("keep [{old}]")), "and back");
+    running.end(Farewell::Leave).await;
+    assert_eq!(world.log()[world.log().len() - 2..], [format!("deregister {old}"), "keep []".to_owned()]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_that_comes_back_during_an_outage_is_not_taken_out() {
+    let world = World::new(Mood::Well);
+    let running = start(&world, &[]);
+    running.say(Verdict::Open).await;
+    *world.mood.lock().unwrap() = Mood::Slow;
+    running.move_to(resolved("10.0.0.6:2375")).await;
+    sleep(Duration::from_secs(20)).await;
+    let standing = running.standing.borrow().clone();
+    assert_eq!(standing.replaces, Some("10.0.0.5:2375".parse().unwrap()));
+    assert!(matches!(standing.status, RegistrationStatus::Joining { error: Some(_) }), "{standing:?}");
+    running.move_to(resolved("10.0.0.5:2375")).await;
+    *world.mood.lock().unwrap() = Mood::Well;
+    sleep(Duration::from_secs(60)).await;
+    let log = world.log();
+    assert!(!log.contains(&"deregister 10.0.0.5:2375".to_owned()), "{log:?}");
+    assert!(log.contains(&"deregister 10.0.0.6:2375".to_owned()), "it may have got in: {log:?}");
+    assert_eq!(log.iter().rfind(|line| line.starts_with("keep")).unwrap(), "keep [10.0.0.5:2375]");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_address_takes_the_entry_out_and_says_why() {
+    let world = World::new(Mood::Well);
+    let running = start(&world, &[]);
+    running.say(Verdict::Open).await;
+    running.move_to(AddressState::Missing("interface eth7 has no address yet".into())).await;
+    assert_eq!(world.log()[2..], ["deregister 10.0.0.5:2375", "keep []"]);
+    let standing = running.standing.borrow().clone();
+    assert_eq!(standing.why.as_deref(), Some("interface eth7 has no address yet"));
+    assert_eq!(standing.status, RegistrationStatus::Absent);
+    running.move_to(resolved("10.0.0.5:2375")).await;
+    assert_eq!(running.standing.borrow().status, RegistrationStatus::Present);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_required_proof_is_waited_for_and_its_loss_acted_on() {
+    let world = World::new(Mood::Well);
+    let running = start_checked(&world, &[], AdvertiseCheck::Require);
+    running.say(Verdict::Open).await;
+    assert_eq!(world.log(), Vec::<String>::new());
+    running.prove("10.0.0.5:2375", Finding::Proved).await;
+    assert_eq!(running.standing.borrow().status, RegistrationStatus::Present);
+    // the new address is not proved yet: the old one stays until it is
+    running.move_to(resolved("10.0.0.6:2375")).await;
+    assert_eq!(running.standing.borrow().address, Some("10.0.0.5:2375".parse().unwrap()));
+    running.prove("10.0.0.6:2375", Finding::Proved).await;
+    assert_eq!(world.log().last().map(String::as_str), Some("keep [10.0.0.6:2375]"));
+    running.prove("10.0.0.6:2375", Finding::Unreachable("refused".into())).await;
+    assert_eq!(world.log().last().map(String::as_str), Some("keep []"));
+    assert_eq!(running.standing.borrow().why.as_deref(), Some("advertised address unreachable: refused"));
+}
+
 /// Pings in the minutes after the first, and whether the registrar's loop is stale at the end.
 async fn watched(mood: Mood) -> (u32, bool) {
     let world = World::new(mood);
-    let running = start(&world, &[], false);
+    let running = start(&world, &[]);
     running.say(Verdict::Open).await;
     let pings = Arc::new(Pings::default());
-    let Running { beats, clock, stop, outlook: _outlook, farewell: _farewell, .. } = running;
+    let Running {
+        beats, clock, stop, outlook: _outlook, farewell: _farewell, address: _address, reach: _reach, ..
+    } = running;
     let notifier: Arc<dyn Notifier> = pings.clone();
     let watchdog = Watchdog { notifier, beats, clock, timeout: Some(Duration::from_secs(30)) };
     let task = tokio::spawn(watchdog.run(stop.clone()));
