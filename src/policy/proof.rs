@@ -38,6 +38,11 @@ impl Proof {
         self.due
     }
 
+    /// The engine has come back, maybe with other ports.
+    pub fn again(self, now: Moment) -> Self {
+        Self { due: now, ..self }
+    }
+
     pub fn answered(mut self, finding: Finding, now: Moment) -> Self {
         let was_good = self.finding.as_ref().is_some_and(|finding| !finding.is_bad());
         if finding.is_bad() && was_good && !self.doubted {

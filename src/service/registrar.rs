@@ -292,7 +292,7 @@ impl Registrar {
     async fn say_farewell(mut self) {
         let farewell = *self.farewell.borrow();
         let holds = self.progress.in_doubt || self.policy.holds();
-        if farewell == Farewell::Keep || !(holds || !self.former.is_empty()) {
+        if farewell == Farewell::Keep || (!holds && self.former.is_empty()) {
             return;
         }
         let deadline = Instant::now() + FAREWELL_LIMIT;

@@ -28,11 +28,16 @@ type Question = (NodeAddress, String);
 impl Verifier {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut proof: Option<Proof> = None;
+        let mut answerable = false;
         loop {
             self.beat.tick();
             let now = self.clock.now();
             let question = self.question();
             proof = self.keep(proof).or_else(|| question.as_ref().map(|(at, _)| Proof::new(at.clone(), now)));
+            if question.is_some() && !answerable {
+                proof = proof.map(|proof| proof.again(now));
+            }
+            answerable = question.is_some();
             self.publish(proof.as_ref());
             let due = proof.as_ref().map(Proof::due).filter(|_| question.is_some());
             let asked = question.filter(|_| due.is_some_and(|at| at <= now));

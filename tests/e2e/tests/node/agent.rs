@@ -81,14 +81,17 @@ fn a_bad_configuration_ends_with_78_says_where_and_is_not_tried_again() -> TestR
         "/etc/swarm-agent/config.d/10-test.toml",
         "[discovery]\nurl = \"http://a/v1/clusters/t\"\nttl = \"20s\"\n",
     )?;
-    node.write("/etc/swarm-agent/config.d/20-more.toml", "[discovery]\nheartbeet = \"20s\"\nheartbeat = \"30s\"\n")?;
+    node.write(
+        "/etc/swarm-agent/config.d/20-more.toml",
+        "[discovery]\nheartbeet = \"20s\"\nheartbeat = \"30s\"\nadvertise = \"10.0.0.1\"\n",
+    )?;
     let start = node.systemctl(["start", "swarm-agent"])?;
     assert!(!start.success());
     let unit = node.unit("swarm-agent.service")?;
     assert_eq!((unit.get("ExecMainStatus"), unit.active_state(), unit.n_restarts()), ("78", "failed", 0));
     let said: Vec<String> = fleet.events(CONFIG_INVALID)?.iter().map(e2e::JournalEntry::message).collect();
     let all = said.join("\n");
-    for part in ["20-more.toml:2:1", "heartbeet", "discovery.advertise"] {
+    for part in ["20-more.toml:2:1", "heartbeet", "20-more.toml:4:13", "discovery.advertise"] {
         assert!(all.contains(part), "{part} is not in:\n{all}");
     }
     let check = node.run(["swarm-agent", "check-config"])?;

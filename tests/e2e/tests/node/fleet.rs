@@ -14,6 +14,8 @@ pub const REGISTERED: &str = "85b5644e72d04c59bd3c5c9fb974a129";
 pub const DISCOVERY_FAILING: &str = "47e224d664d34669a3b3b9d060d3aa65";
 pub const DISCOVERY_RECOVERED: &str = "9b04529235f34a61b294be51b003d4b1";
 pub const ENGINE_NOT_WORKING: &str = "b1e1fe9d0a474db088fced3e0f5cb312";
+pub const ADVERTISED_UNREACHABLE: &str = "d26e4f09155b45b6ac5f7a1ae56e6a9a";
+pub const ADVERTISED_REACHABLE: &str = "e4cc01ff73a34959be8fb7c20e5c83f4";
 pub const CONFIG_INVALID: &str = "19fe88b4af50459c9e94e3208a6d059c";
 
 /// The package under test: what `make deb` built.
@@ -67,10 +69,15 @@ impl Fleet {
 
     /// The agent's configuration; `more` begins inside `[discovery]`.
     pub fn configure(&self, server: &str, more: &str) -> Result<()> {
-        let (token, address) = (&self.token, self.address());
+        self.configure_as(server, &self.address(), more)
+    }
+
+    /// The same with another `discovery.advertise`.
+    pub fn configure_as(&self, server: &str, advertise: &str, more: &str) -> Result<()> {
+        let token = &self.token;
         self.node.write(
             "/etc/swarm-agent/config.d/10-test.toml",
-            format!("[discovery]\nurl = \"{server}/v1/clusters/{token}\"\nadvertise = \"{address}\"\n{more}"),
+            format!("[discovery]\nurl = \"{server}/v1/clusters/{token}\"\nadvertise = \"{advertise}\"\n{more}"),
         )
     }
 

@@ -1,5 +1,6 @@
 //! The whole path in booted machines: a discovery server, a node with a real Docker Engine, and clients that watch.
 
+mod advertise;
 mod agent;
 mod discovery;
 mod engine;
