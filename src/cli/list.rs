@@ -40,7 +40,7 @@ impl List {
         let backend = discovery::open(&url, timeouts(self.timeout)).map_err(Failure::discovery)?;
         let listing = super::runtime()?.block_on(backend.list()).map_err(Failure::discovery)?;
         for entry in &listing.unreadable {
-            super::remark(&format!("warning: skipped an entry that is no node address: {entry:?}"));
+            super::remark(&format!("warning: skipped an entry: {entry}"));
         }
         if self.json {
             return super::print(&format!("{}\n", serde_json::json!(listing.nodes)));

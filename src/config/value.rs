@@ -44,7 +44,7 @@ pub enum ValueProblem {
     Unspecified(String),
     #[error("not a discovery URL: {0}")]
     NotDiscoveryUrl(DiscoveryUrlError),
-    /// Instead of `DiscoveryUrlError::NoScheme`, which would repeat the token.
+    /// Instead of the errors that would repeat a token which lost its URL.
     #[error("not a discovery URL: it has no scheme")]
     NoScheme,
     #[error("{0:?} is not an IP address with a port")]
@@ -137,7 +137,7 @@ fn node_address(text: &str) -> Result<NodeAddress, ValueProblem> {
 
 fn discovery_url(text: &str) -> Result<DiscoveryUrl, ValueProblem> {
     text.parse().map_err(|error| match error {
-        DiscoveryUrlError::NoScheme(_) => ValueProblem::NoScheme,
+        DiscoveryUrlError::NoScheme(_) | DiscoveryUrlError::NoNodesNoScheme(_) => ValueProblem::NoScheme,
         error => ValueProblem::NotDiscoveryUrl(error),
     })
 }
