@@ -2,6 +2,7 @@
 
 use super::config_args::ConfigArgs;
 use super::exit::Failure;
+use super::log_args::LogArgs;
 use super::{log, notify};
 use crate::config::settings::ServerSettings;
 use crate::config::{Flag, load_server};
@@ -33,13 +34,13 @@ pub struct Serve {
 }
 
 impl Serve {
-    pub fn run(self) -> Result<(), Failure> {
+    pub fn run(self, outer: &LogArgs) -> Result<(), Failure> {
         let directory = self.state_directory.map(|value| Flag {
             name: "--state-directory".to_owned(),
             key: "server.state-directory".to_owned(),
             value,
         });
-        let sources = self.config.sources().with_flags(directory);
+        let sources = self.config.sources_below(outer.flag()).with_flags(directory);
         let settings = load_server(&sources).map_err(|errors| log::invalid_configuration(&errors))?.settings;
         let _telemetry = log::init(settings.log_level)?;
         super::runtime()?.block_on(serve(&settings))

@@ -89,7 +89,7 @@ impl Merged {
         self.values.get(key).map(|entry| &entry.origin)
     }
 
-    /// Every key with its value as it was written (a secret as its type shows it) and its origin, in
+    /// Every key with its value as it was written (a secret masked) and its origin, in
     /// the order of the table of keys.
     pub fn entries(&self) -> impl Iterator<Item = (&'static Key, Option<(&str, &Origin)>)> {
         KEYS.iter().map(|key| (key, self.values.get(key.path).map(|e| (e.shown.as_str(), &e.origin))))

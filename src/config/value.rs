@@ -210,6 +210,16 @@ impl fmt::Display for Value {
     }
 }
 
+impl Value {
+    /// As it may be shown, and written back: what is secret in it is replaced by `***`.
+    pub fn masked(&self) -> String {
+        match self {
+            Self::DiscoveryUrl(url) => url.to_masked_string(),
+            other => other.to_string(),
+        }
+    }
+}
+
 /// A type that a value can be taken out as; `None` for a value of another kind.
 pub trait FromValue: Sized {
     fn from_value(value: &Value) -> Option<Self>;

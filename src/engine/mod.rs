@@ -1,8 +1,10 @@
 //! The Docker Engine behind its unix socket.
 
 mod docker;
+mod socket;
 
 pub use docker::DockerEngine;
+pub use socket::socket_access;
 
 use crate::model::{EngineInfo, ProbeFault};
 

@@ -1,5 +1,6 @@
 //! Plain types that every layer may use. Nothing here does I/O or reads a clock.
 
+pub mod access;
 pub mod address;
 pub mod backoff;
 pub mod discovery_url;
@@ -11,6 +12,7 @@ pub mod registration;
 pub mod token;
 pub mod unit;
 
+pub use access::Access;
 pub use address::NodeAddress;
 pub use backoff::Backoff;
 pub use discovery_url::{DiscoveryUrl, NodesUrl, ServerUrl, TokenUrl};

@@ -1,7 +1,9 @@
 //! Pure decisions: `step(state, input, now)` gives the next state and what to do. No I/O, no await,
 //! no clock, so that every case can be tested as a table.
 
+pub mod checkup;
 pub mod freshness;
 pub mod gate;
 pub mod lease;
 pub mod registration;
+pub mod watch;

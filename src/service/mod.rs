@@ -16,6 +16,7 @@ pub mod registrar;
 pub mod status;
 pub mod supervisor;
 pub mod watchdog;
+pub mod watcher;
 
 use crate::model::EngineHealth;
 use crate::policy::gate::Verdict;

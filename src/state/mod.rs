@@ -1,5 +1,9 @@
 //! The agent's own files in its state directory.
 
+mod access;
+
+pub use access::directory_access;
+
 use crate::model::{HeldEntry, NodeAddress};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
