@@ -41,6 +41,16 @@ pub enum Role {
     Server,
 }
 
+impl Role {
+    /// The user of the packaged service.
+    fn user(self) -> &'static str {
+        match self {
+            Self::Agent => "swarm-agent",
+            Self::Server => "swarm-discovery",
+        }
+    }
+}
+
 /// A valid configuration, and what was found with `--connect`.
 struct Report {
     merged: Merged,
@@ -56,7 +66,7 @@ impl CheckConfig {
                 merged: loaded.merged,
             }),
         };
-        if self.json { print_json(&result) } else { print_text(&result) }?;
+        if self.json { print_json(&result) } else { print_text(&result, self.role) }?;
         match result {
             Err(_) => Err(Failure::said(exit::CONFIG)),
             Ok(report) if report.worst() == Some(Grade::Fail) => Err(Failure::said(exit::UNAVAILABLE)),
@@ -80,7 +90,7 @@ impl Report {
     }
 }
 
-fn print_text(result: &Result<Report, ConfigErrors>) -> Result<(), Failure> {
+fn print_text(result: &Result<Report, ConfigErrors>, role: Role) -> Result<(), Failure> {
     match result {
         Ok(report) => {
             let count = report.merged.files().len();
@@ -89,7 +99,7 @@ fn print_text(result: &Result<Report, ConfigErrors>) -> Result<(), Failure> {
             super::print(&format!("configuration is valid: {count} file{plural}\n{files}"))?;
             let Some(findings) = &report.findings else { return Ok(()) };
             super::print(&findings.iter().map(finding_text).collect::<String>())?;
-            connect::remark().into_iter().for_each(super::remark);
+            connect::remark(role.user()).iter().for_each(|text| super::remark(text));
             Ok(())
         }
         Err(errors) => {

@@ -93,9 +93,11 @@ fn user() -> String {
 }
 
 /// What a check as root can't tell.
-pub fn remark() -> Option<&'static str> {
-    geteuid().is_root().then_some(
-        "checked as root, who may do more than the service; to check as the service does: \
-         sudo -u swarm-agent swarm-agent check-config --connect",
-    )
+pub fn remark(service_user: &str) -> Option<String> {
+    geteuid().is_root().then(|| {
+        format!(
+            "checked as root, who may do more than the service; to check as the service does, run it with: \
+             sudo -u {service_user}"
+        )
+    })
 }

@@ -132,7 +132,7 @@ pub fn engine(answer: Option<&Result<EngineInfo, ProbeFault>>) -> Finding {
 pub fn state_directory(path: &Path, access: &Access, user: &str) -> Finding {
     let shown = path.display();
     let subject = "state directory";
-    let service = "try as the service's user: sudo -u USER swarm-agent check-config --connect";
+    let service = "try as the user of the service, swarm-agent or swarm-discovery: sudo -u USER";
     match access {
         Access::Usable => Finding::ok(subject, format!("{shown} may be written by {user}")),
         Access::Missing => Finding::warn(
