@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{DEADLINE, Outcome, Server, TTL, address, agent, serve};
+use common::{DEADLINE, Outcome, Server, TTL, address, agent};
 use nix::sys::signal::{Signal, kill};
 use serde_json::Value;
 use std::fs;
@@ -59,12 +59,21 @@ impl Drop for Watcher {
 }
 
 /// The server again, where it was before.
-fn restart(directory: &Path, address: SocketAddr) -> Child {
-    let mut command = serve(directory);
-    command.args(["--set", &format!("server.listen={address}")]);
-    let args: Vec<_> =
-        command.get_args().map(ToOwned::to_owned).filter(|arg| arg != "--listen" && arg != "127.0.0.1:0").collect();
-    agent().args(args).stderr(Stdio::null()).spawn().expect("the binary under test")
+struct Again(Child);
+
+impl Again {
+    fn start(directory: &Path, address: SocketAddr) -> Self {
+        let mut command = agent();
+        command.args(["serve", "--listen", &address.to_string(), "--state-directory"]).arg(directory);
+        Self(command.stderr(Stdio::null()).spawn().expect("the binary under test"))
+    }
+}
+
+impl Drop for Again {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 #[tokio::test]
@@ -86,13 +95,11 @@ async fn watch_sees_nodes_come_and_go_and_outlives_the_server() -> Outcome {
     let error = watcher.next();
     assert_eq!(error["event"], "error");
     assert!(!error.to_string().contains(&token), "{error}");
-    let mut again = restart(directory.path(), place);
+    let _again = Again::start(directory.path(), place);
     // the connection that broke may be an error of its own
     let event = std::iter::repeat_with(|| watcher.next()).find(|event| event["event"] != "error");
     assert_eq!(event, Some(serde_json::json!({ "event": "recovered", "nodes": ["10.0.0.2:2375"] })));
     assert_eq!(watcher.end(Signal::SIGTERM).code(), Some(0));
-    again.kill()?;
-    again.wait()?;
     Ok(())
 }
 
@@ -270,7 +277,7 @@ fn show_config_for_a_server_looks_like_this() -> Outcome {
     let file = root.file().display().to_string();
     let golden = format!(
         "[agent]\nlog-level = \"info\"  # default\n\n[server]\n\
-         listen = \"10.0.0.2:8970\"                       # {file}:2:10\n\
+         listen = \"10.0.0.2:8970\"                      # {file}:2:10\n\
          state-directory = \"/var/lib/swarm-discovery\"  # default\n"
     );
     assert_eq!((code, shown), (Some(0), golden));
@@ -354,9 +361,10 @@ fn a_configuration_that_may_not_be_read_says_so() -> Outcome {
     fs::set_permissions(root.0.path(), fs::Permissions::from_mode(0o755))?;
     let mut command = root.command("list");
     if nix::unistd::geteuid().is_root() {
-        // the binary may lie where nobody else may go
+        // The binary may lie where nobody else may go. Copied by another process: a child that another test starts
+        // meanwhile would inherit our file and keep it from being run.
         let copy = root.0.path().join("swarm-agent");
-        fs::copy(command.get_program(), &copy)?;
+        assert!(Command::new("cp").arg(command.get_program()).arg(&copy).status()?.success());
         let args: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
         command = Command::new(copy);
         command.args(args).env_clear().uid(65_534).gid(65_534);
