@@ -139,6 +139,49 @@ fn watch_reads_a_file_anew_and_ends_when_nobody_reads() -> Outcome {
 }
 
 #[test]
+fn watch_tells_a_person_what_came_and_what_went() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let path = directory.path().join("nodes");
+    fs::write(&path, "a:1\n")?;
+    let url = format!("file://{}", path.display());
+    let mut child = agent().args(["watch", "--interval", "100ms", &url]).stdout(Stdio::piped()).spawn()?;
+    let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines().map_while(Result::ok);
+    // the time is 20 characters
+    let mut next = || lines.next().map(|line| line[20..].to_owned());
+    assert_eq!(next().as_deref(), Some(" = a:1"));
+    fs::rename(written(directory.path(), "b:1\n")?, &path)?;
+    assert_eq!((next().as_deref(), next().as_deref()), (Some(" - a:1"), Some(" + b:1")));
+    kill(nix::unistd::Pid::from_raw(child.id().try_into()?), Signal::SIGINT)?;
+    assert_eq!(child.wait()?.code(), Some(0));
+    Ok(())
+}
+
+fn written(directory: &Path, text: &str) -> std::io::Result<PathBuf> {
+    let path = directory.join("new");
+    fs::write(&path, text)?;
+    Ok(path)
+}
+
+#[test]
+fn a_reader_that_takes_nothing_does_not_keep_watch_from_ending() -> Outcome {
+    // more than a pipe holds
+    let mut child = agent().args(["watch", "node-[1:60000]:1"]).stdout(Stdio::piped()).spawn()?;
+    let mut first = BufReader::with_capacity(1, child.stdout.take().expect("it is piped")).lines();
+    assert!(first.next().is_some_and(|line| line.is_ok_and(|line| line.ends_with("= node-1:1"))));
+    kill(nix::unistd::Pid::from_raw(child.id().try_into()?), Signal::SIGTERM)?;
+    let start = Instant::now();
+    let status = loop {
+        match child.try_wait()? {
+            Some(status) => break status,
+            None if start.elapsed() > DEADLINE => break child.kill().and_then(|()| child.wait())?,
+            None => std::thread::sleep(Duration::from_millis(10)),
+        }
+    };
+    assert_eq!(status.code(), Some(0));
+    Ok(())
+}
+
+#[test]
 fn list_reads_what_somebody_wrote() -> Outcome {
     let directory = tempfile::tempdir()?;
     let path = directory.path().join("nodes");
