@@ -3,7 +3,7 @@
 use crate::config::settings::{AgentSettings, DiscoverySettings, EngineSettings};
 use crate::discovery::{self, BackendError, Timeouts};
 use crate::engine::DockerEngine;
-use crate::model::{Backoff, DiscoveryUrl, HeldEntry, Moment, RegistrationStatus, UnitView};
+use crate::model::{Backoff, DiscoveryUrl, HeldEntry, Moment, NodeAddress, RegistrationStatus, UnitView};
 use crate::policy::gate::GateSettings;
 use crate::policy::registration::{Pace, Registration};
 use crate::service::Outlook;
@@ -14,6 +14,7 @@ use crate::service::registrar::{Farewell, Place, Registrar};
 use crate::state::EntriesFile;
 use crate::systemd::UnitSource;
 use crate::telemetry::{Event, emit};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -84,11 +85,7 @@ pub fn registrar(
     })
 }
 
-fn place(
-    settings: &DiscoverySettings,
-    url: &DiscoveryUrl,
-    address: crate::model::NodeAddress,
-) -> Result<Place, BackendError> {
+fn place(settings: &DiscoverySettings, url: &DiscoveryUrl, address: NodeAddress) -> Result<Place, BackendError> {
     let timeouts = Timeouts { connect: settings.connect_timeout, total: settings.timeout };
     Ok(Place {
         backend: Arc::from(discovery::open(url, timeouts)?),
@@ -110,7 +107,20 @@ fn former_place(settings: &DiscoverySettings, entry: HeldEntry) -> Option<Place>
 
 fn pace(settings: &DiscoverySettings) -> Pace {
     let cap = BACKOFF_CAP.min(settings.heartbeat);
-    Pace { heartbeat: settings.heartbeat, ttl: settings.ttl, backoff: Backoff { base: BACKOFF_BASE.min(cap), cap } }
+    Pace {
+        heartbeat: settings.heartbeat,
+        ttl: settings.ttl,
+        phase: phase(&settings.advertise),
+        backoff: Backoff { base: BACKOFF_BASE.min(cap), cap },
+    }
+}
+
+/// From the address, which tells nodes apart even where a clone has the machine id of its origin.
+fn phase(address: &NodeAddress) -> f64 {
+    let mut hasher = DefaultHasher::new();
+    address.hash(&mut hasher);
+    // the upper bits, as many as a float holds exactly
+    (hasher.finish() >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 fn first_beat(settings: &DiscoverySettings, clock: Clock) -> Moment {

@@ -21,9 +21,10 @@ pub enum RegistrationStatus {
         error: Option<String>,
     },
     Present,
-    /// In, but the last beat failed: the entry lives until its ttl ends.
+    /// In, but the last beat failed: the entry lives until its ttl ends. `at_risk`: that is soon.
     Unconfirmed {
         error: String,
+        at_risk: bool,
     },
     /// On the way out.
     Leaving {

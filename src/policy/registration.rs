@@ -4,10 +4,13 @@ use crate::model::{Backoff, Moment, RegistrationStatus};
 use crate::policy::gate::Verdict;
 use std::time::Duration;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pace {
     pub heartbeat: Duration,
     pub ttl: Duration,
+    /// Where in each heartbeat's span this node beats, `0.0..1.0`: nodes that started or recovered together
+    /// come apart with the next beat.
+    pub phase: f64,
     /// Between attempts while they fail.
     pub backoff: Backoff,
 }
@@ -15,7 +18,7 @@ pub struct Pace {
 /// An outage is warned of when it begins, and then this often.
 const WARN_INTERVAL: Duration = Duration::from_secs(60);
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Registration {
     pace: Pace,
     phase: Phase,
@@ -43,6 +46,8 @@ struct Outage {
     warned: Moment,
     failures: u32,
     error: String,
+    /// That the lease is at risk has been said.
+    risk_said: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -82,6 +87,8 @@ pub enum Notice {
     Outage { failures: u32, lasted: Duration, error: String },
     /// Attempts succeed again.
     Recovered { failures: u32, lasted: Duration },
+    /// No beat got through, and less than a third of the ttl is left.
+    AtRisk { left: Duration },
     /// No beat got through for a whole ttl: the entry has expired.
     Expired,
     /// The entry could not be taken out, and has expired by itself.
@@ -117,6 +124,18 @@ impl Registration {
         }
     }
 
+    /// When time alone changes something, if it does: the next act, the lease at risk, its end.
+    pub fn wakes_at(&self) -> Option<Moment> {
+        let lapses = match (&self.phase, &self.outage) {
+            (Phase::Present { renewed, .. }, Some(outage)) if !outage.risk_said => Some(self.risk_at(*renewed)),
+            (Phase::Present { renewed, .. }, _) => Some(*renewed + self.pace.ttl),
+            (Phase::Leaving { until, .. }, _) => Some(*until),
+            _ => None,
+        };
+        let next = self.next().map(|(due, _)| due);
+        [next, lapses].into_iter().flatten().min()
+    }
+
     /// Something of ours is, or may be, in the discovery service.
     pub fn holds(&self) -> bool {
         !matches!(self.phase, Phase::Absent { .. } | Phase::Joining { tried: false, .. })
@@ -128,7 +147,10 @@ impl Registration {
             (Phase::Absent { .. }, _) => RegistrationStatus::Absent,
             (Phase::Resumed, error) | (Phase::Joining { .. }, error) => RegistrationStatus::Joining { error },
             (Phase::Present { .. }, None) => RegistrationStatus::Present,
-            (Phase::Present { .. }, Some(error)) => RegistrationStatus::Unconfirmed { error },
+            (Phase::Present { .. }, Some(error)) => {
+                let at_risk = self.outage.as_ref().is_some_and(|outage| outage.risk_said);
+                RegistrationStatus::Unconfirmed { error, at_risk }
+            }
             (Phase::Leaving { .. }, error) => RegistrationStatus::Leaving { error },
         }
     }
@@ -148,8 +170,22 @@ impl Registration {
         if !matches!(self.phase, Phase::Present { .. }) {
             notices.push(Notice::Joined);
         }
-        self.phase = Phase::Present { due: now + self.pace.heartbeat, renewed: now };
+        self.phase = Phase::Present { due: self.slot_after(now), renewed: now };
         self.recover(now, notices);
+    }
+
+    /// The next of this node's slots, which are one heartbeat apart.
+    fn slot_after(&self, now: Moment) -> Moment {
+        let span = self.pace.heartbeat.max(Duration::from_millis(1));
+        let offset = span.mul_f64(self.pace.phase.clamp(0.0, 1.0));
+        let into = (now.since_origin() + span).saturating_sub(offset).as_nanos() % span.as_nanos();
+        // less than a heartbeat, which fits
+        let into = Duration::from_nanos(u64::try_from(into).unwrap_or_default());
+        now + (span - into)
+    }
+
+    fn risk_at(&self, renewed: Moment) -> Moment {
+        renewed + self.pace.ttl.mul_f64(2.0 / 3.0)
     }
 
     fn deregistered(&mut self, now: Moment, notices: &mut Vec<Notice>) {
@@ -165,8 +201,13 @@ impl Registration {
     }
 
     fn failed(&mut self, failure: Failure, now: Moment, notices: &mut Vec<Notice>) {
-        let outage =
-            self.outage.get_or_insert_with(|| Outage { since: now, warned: now, failures: 0, error: String::new() });
+        let outage = self.outage.get_or_insert_with(|| Outage {
+            since: now,
+            warned: now,
+            failures: 0,
+            error: String::new(),
+            risk_said: false,
+        });
         outage.failures = outage.failures.saturating_add(1);
         outage.error = failure.error;
         if outage.failures == 1 || now.since(outage.warned) >= WARN_INTERVAL {
@@ -183,12 +224,18 @@ impl Registration {
         }
     }
 
-    /// An entry that was not renewed for a ttl is gone, whatever we wished.
+    /// What time alone does. An entry that was not renewed for a ttl is gone, whatever we wished.
     fn expire(&mut self, now: Moment, notices: &mut Vec<Notice>) {
         match self.phase {
             Phase::Present { due, renewed } if now >= renewed + self.pace.ttl => {
                 self.phase = Phase::Joining { due, tried: true };
                 notices.push(Notice::Expired);
+            }
+            Phase::Present { renewed, .. } if now >= self.risk_at(renewed) => {
+                if let Some(outage) = self.outage.as_mut().filter(|outage| !outage.risk_said) {
+                    outage.risk_said = true;
+                    notices.push(Notice::AtRisk { left: (renewed + self.pace.ttl).since(now) });
+                }
             }
             Phase::Leaving { until, .. } if now >= until => {
                 self.phase = Phase::Absent { not_before: now };

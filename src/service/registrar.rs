@@ -64,8 +64,8 @@ impl Registrar {
             let now = self.clock.now();
             match self.policy.next() {
                 Some((due, act)) if due <= now => self.act(act, &stop).await,
-                next => {
-                    let wake = next.map_or(now + TICK, |(due, _)| due.min(now + TICK));
+                _ => {
+                    let wake = self.policy.wakes_at().map_or(now + TICK, |at| at.min(now + TICK));
                     if self.wait_until(self.clock.instant(wake), &stop).await.is_break() {
                         break;
                     }
@@ -237,6 +237,7 @@ impl Registrar {
             Notice::Recovered { failures, lasted } => {
                 emit(&Event::DiscoveryRecovered { server, failures: *failures, lasted: *lasted });
             }
+            Notice::AtRisk { left } => emit(&Event::LeaseAtRisk { address: &address, server, left: *left }),
             Notice::Expired => emit(&Event::LeaseExpired { address: &address, server }),
             Notice::LeftByExpiry => {
                 let reason = "it has expired";

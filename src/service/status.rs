@@ -52,7 +52,12 @@ fn line(address: &str, server: &str, registration: &RegistrationStatus, outlook:
         RegistrationStatus::Joining { error: None } => format!("registering {address} at {server}"),
         RegistrationStatus::Joining { error: Some(error) } => format!("not registered: {error}"),
         RegistrationStatus::Present => format!("registered {address} at {server}"),
-        RegistrationStatus::Unconfirmed { error } => format!("registered {address}, last beat failed: {error}"),
+        RegistrationStatus::Unconfirmed { error, at_risk: false } => {
+            format!("registered {address}, last beat failed: {error}")
+        }
+        RegistrationStatus::Unconfirmed { error, at_risk: true } => {
+            format!("registered {address}, lease at risk: {error}")
+        }
         RegistrationStatus::Leaving { error: None } => format!("deregistering {address} at {server}"),
         RegistrationStatus::Leaving { error: Some(error) } => format!("{address} can't be taken out: {error}"),
     };

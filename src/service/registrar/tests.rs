@@ -108,7 +108,7 @@ fn start(world: &World, former: &[&str], resumed: bool) -> Running {
     let (outlook, outlook_seen) = watch::channel(Outlook::undecided());
     let (farewell, farewell_seen) = watch::channel(Farewell::Keep);
     let backoff = Backoff { base: Duration::from_secs(1), cap: Duration::from_secs(30) };
-    let pace = Pace { heartbeat: Duration::from_secs(60), ttl: Duration::from_secs(180), backoff };
+    let pace = Pace { heartbeat: Duration::from_secs(60), ttl: Duration::from_secs(180), phase: 0.0, backoff };
     let registrar = Registrar {
         place: world.place("10.0.0.5:2375"),
         former: former.iter().map(|address| world.place(address)).collect(),
