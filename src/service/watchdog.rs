@@ -2,8 +2,6 @@
 
 use super::TICK;
 use super::beat::Beats;
-use super::clock::Clock;
-use crate::policy::freshness;
 use crate::systemd::notify::{Message, Notifier};
 use crate::telemetry::{Event, emit};
 use std::sync::Arc;
@@ -18,7 +16,6 @@ pub const STALE_AFTER: Duration = Duration::from_secs(22);
 pub struct Watchdog {
     pub notifier: Arc<dyn Notifier>,
     pub beats: Beats,
-    pub clock: Clock,
     /// systemd's limit, if it set one; loops are watched in any case.
     pub timeout: Option<Duration>,
 }
@@ -28,7 +25,7 @@ impl Watchdog {
         let interval = self.timeout.map_or(TICK, |timeout| (timeout / 3).min(TICK));
         let mut stale = Vec::new();
         loop {
-            let now_stale = freshness::stale(&self.beats.snapshot(), self.clock.now(), STALE_AFTER);
+            let now_stale = self.beats.stale(STALE_AFTER);
             report(&stale, &now_stale);
             stale = now_stale;
             if stale.is_empty() && self.timeout.is_some() {

@@ -99,12 +99,14 @@ struct Running {
     stop: CancellationToken,
     task: tokio::task::JoinHandle<()>,
     beats: Beats,
-    clock: Clock,
 }
 
 fn start(world: &World, former: &[&str], resumed: bool) -> Running {
-    let clock = Clock::start();
-    let mut beats = Beats::new(clock);
+    start_with(world, former, resumed, Clock::of_leases())
+}
+
+fn start_with(world: &World, former: &[&str], resumed: bool, clock: Clock) -> Running {
+    let mut beats = Beats::new(Clock::of_loops());
     let (outlook, outlook_seen) = watch::channel(Outlook::undecided());
     let (farewell, farewell_seen) = watch::channel(Farewell::Keep);
     let backoff = Backoff { base: Duration::from_secs(1), cap: Duration::from_secs(30) };
@@ -125,7 +127,7 @@ fn start(world: &World, former: &[&str], resumed: bool) -> Running {
     };
     let stop = CancellationToken::new();
     let task = tokio::spawn(registrar.run(stop.clone()));
-    Running { outlook, farewell, stop, task, beats, clock }
+    Running { outlook, farewell, stop, task, beats }
 }
 
 impl Running {
@@ -219,9 +221,9 @@ async fn watched(mood: Mood) -> (u32, bool) {
     let running = start(&world, &[], false);
     running.say(Verdict::Open).await;
     let pings = Arc::new(Pings::default());
-    let Running { beats, clock, stop, outlook: _outlook, farewell: _farewell, .. } = running;
+    let Running { beats, stop, outlook: _outlook, farewell: _farewell, .. } = running;
     let notifier: Arc<dyn Notifier> = pings.clone();
-    let watchdog = Watchdog { notifier, beats, clock, timeout: Some(Duration::from_secs(30)) };
+    let watchdog = Watchdog { notifier, beats, timeout: Some(Duration::from_secs(30)) };
     let task = tokio::spawn(watchdog.run(stop.clone()));
     sleep(Duration::from_secs(60)).await;
     let early = *pings.0.lock().unwrap();
@@ -238,4 +240,20 @@ async fn a_future_that_never_completes_stops_the_pings_and_a_hung_server_does_no
     let (pings, stale) = watched(Mood::Slow).await;
     assert!(pings >= 600 / 5 - 1 && !stale, "{pings} pings");
     assert!(STALE_AFTER > Duration::from_secs(15) + TICK);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_was_suspended_beats_at_once_and_no_loop_is_called_stale() {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static SLEPT: AtomicU64 = AtomicU64::new(0);
+    let world = World::new(Mood::Well);
+    let clock = Clock::with(|| Duration::from_secs(SLEPT.load(Ordering::Relaxed)));
+    let running = start_with(&world, &[], false, clock);
+    running.say(Verdict::Open).await;
+    let beats = || world.log().iter().filter(|line| line.starts_with("register")).count();
+    assert_eq!(beats(), 1);
+    SLEPT.store(3600, Ordering::Relaxed);
+    sleep(TICK + Duration::from_millis(1)).await;
+    assert_eq!(beats(), 2, "an hour later the lease is gone, and the next beat is not due for 55 s by the other clock");
+    assert!(running.beats.stale(STALE_AFTER).is_empty());
 }
