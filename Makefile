@@ -21,7 +21,7 @@ DEB_SOURCES := Cargo.toml Cargo.lock README.md CHANGELOG.md $(shell find src sys
 # machines booted at once; each takes about 45 MB, and the waiting is mostly theirs
 export SWARM_E2E_THREADS ?= 2
 # the package that the machines install
-export SWARM_AGENT_DEB := $(DEB)
+export SWARM_E2E_PACKAGE := $(DEB)
 
 .PHONY: help
 help: ## this list

@@ -28,7 +28,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 /// Longer than the registrar's own limit, shorter than what systemd grants.
-const STOP_LIMIT: Duration = Duration::from_millis(4500);
+const STOP_LIMIT: Duration = Duration::from_secs(4);
 
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {

@@ -1,6 +1,7 @@
 //! The one place where the tasks read time.
 
 use crate::model::Moment;
+use nix::time::ClockId;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -42,12 +43,15 @@ impl Clock {
     }
 }
 
-/// What CLOCK_BOOTTIME is ahead of CLOCK_MONOTONIC.
+/// What CLOCK_BOOTTIME is ahead of CLOCK_MONOTONIC. The two can't be read at one instant: of a few tries the one
+/// counts that was disturbed least, so that a pause in between is not taken for sleep.
 fn slept_since_boot() -> Duration {
-    let read = |clock| nix::time::clock_gettime(clock).map(Duration::from);
-    match (read(nix::time::ClockId::CLOCK_MONOTONIC), read(nix::time::ClockId::CLOCK_BOOTTIME)) {
-        (Ok(awake), Ok(all)) => all.saturating_sub(awake),
-        // both clocks exist on every kernel that systemd runs on
-        _ => Duration::ZERO,
-    }
+    (0..3).filter_map(|_| ahead()).min().unwrap_or_default()
+}
+
+/// None never comes on a kernel that systemd runs on: both clocks exist.
+fn ahead() -> Option<Duration> {
+    let read = |clock| nix::time::clock_gettime(clock).map(Duration::from).ok();
+    let awake = read(ClockId::CLOCK_MONOTONIC)?;
+    Some(read(ClockId::CLOCK_BOOTTIME)?.saturating_sub(awake))
 }

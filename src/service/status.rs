@@ -49,6 +49,7 @@ impl Status {
 fn line(address: &str, server: &str, registration: &RegistrationStatus, outlook: &Outlook) -> String {
     let registered = match registration {
         RegistrationStatus::Absent => "not registered".to_owned(),
+        RegistrationStatus::Resumed => format!("registered {address} before, to be renewed"),
         RegistrationStatus::Joining { error: None } => format!("registering {address} at {server}"),
         RegistrationStatus::Joining { error: Some(error) } => format!("not registered: {error}"),
         RegistrationStatus::Present => format!("registered {address} at {server}"),

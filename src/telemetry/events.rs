@@ -182,7 +182,7 @@ impl fmt::Display for Event<'_> {
                 write!(f, "swarm-agent {version} started: {address} goes to {server} while the engine works")
             }
             Self::Stopping { keeps_entry: true } => f.write_str("restarting: the entry stays for the next process"),
-            Self::Stopping { keeps_entry: false } => f.write_str("stopping: the entry is taken out"),
+            Self::Stopping { keeps_entry: false } => f.write_str("stopping"),
             Self::Registered { address, server } => write!(f, "registered {address} at {server}"),
             Self::Deregistered { address, server, reason } => {
                 write!(f, "deregistered {address} at {server}: {reason}")

@@ -23,6 +23,9 @@ fn fresh() -> Registration {
 /// Runs the inputs, each at its second; gives the last state and all notices.
 fn run(start: Registration, inputs: impl IntoIterator<Item = (u64, Input)>) -> (Registration, Vec<Notice>) {
     inputs.into_iter().fold((start, Vec::new()), |(state, mut notices), (second, input)| {
+        let answer = matches!(input, Input::Registered | Input::Deregistered | Input::Failed(_));
+        let (state, sent) = if answer { state.step(Input::Sent, at(second)) } else { (state, Vec::new()) };
+        notices.extend(sent);
         let (state, new) = state.step(input, at(second));
         notices.extend(new);
         (state, notices)
@@ -84,7 +87,7 @@ fn an_outage_is_said_once_a_minute_and_its_end_once() {
         |failures, lasted| Notice::Outage { failures, lasted: Duration::from_secs(lasted), error: "refused".into() };
     let recovered = Notice::Recovered { failures: 12, lasted: Duration::from_secs(115) };
     let at_risk = Notice::AtRisk { left: Duration::from_secs(60) };
-    assert_eq!(notices, [outage(1, 0), outage(7, 60), at_risk, recovered]);
+    assert_eq!(notices, [outage(1, 0), at_risk, outage(7, 60), recovered]);
     assert_eq!(state.status(), RegistrationStatus::Present);
 }
 
@@ -104,11 +107,33 @@ fn an_entry_that_was_not_renewed_for_a_ttl_is_not_called_registered() {
 }
 
 #[test]
-fn retry_after_is_honoured() {
+fn an_outage_that_was_not_said_needs_no_word_that_it_is_over() {
+    let (state, _) = run(fresh(), [(0, Input::Verdict(Verdict::Open)), (0, Input::Registered)]);
+    let flaps = (10..60).step_by(2).flat_map(|second| [(second, failed()), (second + 1, Input::Registered)]);
+    let (_, notices) = run(state, flaps);
+    assert_eq!(notices.len(), 2, "one warning and its end, in a minute: {notices:?}");
+}
+
+#[test]
+fn a_lease_counts_from_when_it_was_asked_for() {
     let (state, _) = run(fresh(), [(0, Input::Verdict(Verdict::Open))]);
-    let busy = Failure { error: "503".into(), retry_after: Some(Duration::from_secs(40)), jitter: 0.5 };
-    let (state, _) = run(state, [(0, Input::Failed(busy))]);
-    assert_eq!(state.next(), Some((at(40), Act::Register)));
+    let (state, _) = state.step(Input::Sent, at(10));
+    let (state, _) = state.step(Input::Registered, at(19));
+    let (state, _) = run(state, [(65, failed())]);
+    assert_eq!(run(state.clone(), [(189, Input::Tick)]).0.next().map(|(_, act)| act), Some(Act::Register));
+    let (_, notices) = run(state, [(190, Input::Tick)]);
+    assert_eq!(notices, [Notice::Expired]);
+}
+
+#[test]
+fn retry_after_is_honoured_within_reason() {
+    let (state, _) = run(fresh(), [(0, Input::Verdict(Verdict::Open))]);
+    for (asked, next) in [(40, 41), (86_400, 61), (u64::MAX, 61)] {
+        let retry_after = Some(Duration::from_secs(asked));
+        let busy = Failure { error: "503".into(), retry_after, jitter: 1.0 };
+        let (state, _) = run(state.clone(), [(0, Input::Failed(busy))]);
+        assert_eq!(state.next(), Some((at(next), Act::Register)));
+    }
 }
 
 #[test]
@@ -174,9 +199,11 @@ impl Simulation {
 
     fn request(&mut self, weather: Weather) {
         self.requests.push(self.now);
+        self.state = self.state.clone().step(Input::Sent, self.now).0;
+        let asked = self.now;
         self.now = self.now + weather.latency;
         let input = if weather.up {
-            self.lease = Some(self.now + PACE.ttl);
+            self.lease = Some(asked + PACE.ttl);
             Input::Registered
         } else {
             Input::Failed(Failure { error: "down".into(), retry_after: None, jitter: weather.jitter })
@@ -284,6 +311,9 @@ proptest! {
                 _ => Input::Tick,
             };
             let failing = matches!(input, Input::Failed(_));
+            if failing || matches!(input, Input::Registered | Input::Deregistered) {
+                state = state.step(Input::Sent, at(now)).0;
+            }
             state = state.step(input, at(now)).0;
             match (verdict, state.next()) {
                 (Verdict::Open, next) => prop_assert!(matches!(next, Some((_, Act::Register)))),
