@@ -68,7 +68,10 @@ fn three_machines_are_whole_and_reach_each_other_unless_cut_off() -> TestResult 
     assert!(pings(&a, b.ip()));
 
     let id = cluster.id().to_owned();
+    let mut late = cluster.command_in_net("true");
+    assert!(late.status()?.success());
     drop(cluster);
+    assert!(!late.stderr(Stdio::null()).status()?.success(), "no cluster would end it");
     assert_eq!(traces(&id), Vec::<String>::new());
     Ok(())
 }
