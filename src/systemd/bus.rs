@@ -2,8 +2,8 @@
 
 use super::{Observation, UnitSource};
 use crate::model::{Job, JobKind, LoadState, UnitState, UnitView};
-use futures_util::StreamExt;
 use futures_util::stream::{SelectAll, select_all};
+use futures_util::{FutureExt, StreamExt};
 use std::collections::HashMap;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -51,19 +51,25 @@ impl SystemdUnit {
     async fn try_look(&self) -> zbus::Result<UnitState> {
         let connection = self.connection().await?;
         let path = load(&connection, &self.name).await?;
-        let reply = call(&connection, &path, (PROPERTIES, "GetAll"), &(UNIT,)).await?;
-        let body = reply.body();
-        let mut properties = Properties(body.deserialize()?);
-        let job = match properties.job() {
-            Some((id, path)) => Some(Job { id, kind: job_kind(&connection, &path).await? }),
-            None => None,
-        };
-        Ok(UnitState {
-            load: LoadState::from(properties.text("LoadState")),
-            active: properties.text("ActiveState").into(),
-            sub: properties.text("SubState").to_owned(),
-            job,
-        })
+        loop {
+            let reply = call(&connection, &path, (PROPERTIES, "GetAll"), &(UNIT,)).await?;
+            let body = reply.body();
+            let mut properties = Properties(body.deserialize()?);
+            let job = match properties.job() {
+                Some((id, path)) => match job_kind(&connection, &path).await? {
+                    Some(kind) => Some(Job { id, kind }),
+                    // the job ended between our two questions, and so did the state that it led from
+                    None => continue,
+                },
+                None => None,
+            };
+            return Ok(UnitState {
+                load: LoadState::from(properties.text("LoadState")),
+                active: properties.text("ActiveState").into(),
+                sub: properties.text("SubState").to_owned(),
+                job,
+            });
+        }
     }
 
     /// Everything that tells of a change of the unit. The matches are added before the first look, so that no
@@ -124,6 +130,9 @@ impl UnitSource for SystemdUnit {
         let mut quiet_ticks = LOOK_INTERVAL_TICKS;
         loop {
             if quiet_ticks >= LOOK_INTERVAL_TICKS {
+                // One look answers all signals so far. They are taken off the queue first: a full one would keep
+                // the connection from delivering the answer.
+                while let Some(Some(Ok(_))) = signals.next().now_or_never() {}
                 match self.bounded_look().await {
                     Ok(state) => observe(Observation::State(state)),
                     Err(why) => {
@@ -149,7 +158,7 @@ impl UnitSource for SystemdUnit {
 struct Properties<'m>(HashMap<&'m str, Variant<'m>>);
 
 impl Properties<'_> {
-    fn text(&mut self, name: &str) -> &str {
+    fn text(&self, name: &str) -> &str {
         match self.0.get(name) {
             Some(Variant::Str(text)) => text.as_str(),
             _ => "",
@@ -163,14 +172,14 @@ impl Properties<'_> {
     }
 }
 
-/// A job that ended between our two questions can't be asked any more.
-async fn job_kind(connection: &Connection, path: &ObjectPath<'_>) -> zbus::Result<JobKind> {
+/// Nothing if there is no such job any more.
+async fn job_kind(connection: &Connection, path: &ObjectPath<'_>) -> zbus::Result<Option<JobKind>> {
     match call(connection, path, (PROPERTIES, "Get"), &(JOB, "JobType")).await {
         Ok(reply) => match reply.body().deserialize()? {
-            Variant::Str(text) => Ok(JobKind::from(text.as_str())),
-            _ => Ok(JobKind::Other),
+            Variant::Str(text) => Ok(Some(JobKind::from(text.as_str()))),
+            _ => Ok(Some(JobKind::Other)),
         },
-        Err(zbus::Error::MethodError(..) | zbus::Error::FDO(_)) => Ok(JobKind::Other),
+        Err(zbus::Error::MethodError(..) | zbus::Error::FDO(_)) => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -7,3 +7,4 @@ mod fleet;
 mod lister;
 mod package;
 mod relay;
+mod trouble;
