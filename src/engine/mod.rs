@@ -1,8 +1,11 @@
 //! The Docker Engine behind its unix socket.
 
 mod docker;
+mod inspect;
+pub mod shims;
 
 pub use docker::DockerEngine;
+pub use inspect::Inspector;
 
 use crate::model::{EngineInfo, ProbeFault};
 

@@ -2,18 +2,24 @@
 
 pub mod address;
 pub mod backoff;
+pub mod cpu_list;
 pub mod discovery_url;
 pub mod engine;
+pub mod engine_details;
+pub mod masked;
 pub mod moment;
 pub mod registration;
 pub mod token;
 pub mod unit;
+pub mod unit_report;
 
 pub use address::NodeAddress;
 pub use backoff::Backoff;
 pub use discovery_url::{DiscoveryUrl, ServerUrl, TokenUrl};
 pub use engine::{EngineHealth, EngineInfo, ProbeFault};
+pub use engine_details::{Container, EngineDetails};
 pub use moment::Moment;
 pub use registration::{HeldEntry, RegistrationStatus};
 pub use token::Token;
 pub use unit::{ActiveState, Job, JobKind, LoadState, UnitState, UnitView};
+pub use unit_report::{JobResult, UnitLimits, UnitReport};

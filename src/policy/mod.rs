@@ -4,4 +4,6 @@
 pub mod freshness;
 pub mod gate;
 pub mod lease;
+pub mod operator_restart;
+pub mod operator_status;
 pub mod registration;
