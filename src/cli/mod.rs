@@ -3,6 +3,7 @@
 mod check_config;
 pub mod config_args;
 mod create;
+mod engine;
 mod exit;
 mod list;
 mod log;
@@ -31,6 +32,7 @@ enum Command {
     Create(create::Create),
     List(list::List),
     CheckConfig(check_config::CheckConfig),
+    Engine(engine::Engine),
 }
 
 /// Parses the command line, runs one command, and says how it went.
@@ -42,6 +44,7 @@ pub fn main() -> ExitCode {
             Command::Create(create) => create.run(),
             Command::List(list) => list.run(),
             Command::CheckConfig(check) => check.run(),
+            Command::Engine(engine) => engine.run(),
         },
         Err(error) => return exit::usage(&error),
     };

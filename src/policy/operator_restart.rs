@@ -131,8 +131,7 @@ mod tests {
     #[test]
     fn containers_die_only_with_consent() {
         let unit = |active| UnitState { load: Loaded, active, sub: String::new(), job: None };
-        let refused =
-            |count, live_restore| Decision::Refuse(Refusal::ContainersAtRisk { count, live_restore });
+        let refused = |count, live_restore| Decision::Refuse(Refusal::ContainersAtRisk { count, live_restore });
         for (containers, live_restore, consent, expected) in [
             (0, None, NOBODY, Decision::Go),
             (0, Some(false), NOBODY, Decision::Go),

@@ -65,7 +65,10 @@ mod tests {
         ] {
             let unit = UnitState { load, active, sub: String::new(), job: job.map(|kind| Job { id: 1, kind }) };
             let why = why_not_asked(&unit);
-            assert!(why.is_some() == part.is_some() && why.unwrap_or("").contains(part.unwrap_or("")), "{unit:?}: {why:?}");
+            assert!(
+                why.is_some() == part.is_some() && why.unwrap_or("").contains(part.unwrap_or("")),
+                "{unit:?}: {why:?}"
+            );
         }
     }
 

@@ -95,20 +95,23 @@ impl Drive<'_> {
     }
 
     /// How the job ended, or nothing if the bus was away at that moment; and a manager that can be asked.
-    async fn job(&mut self, manager: Manager, mut job: RestartJob) -> Result<(Manager, Option<JobResult>), RestartFault> {
-        let mut state = self.order.before.active_word.clone();
+    async fn job(
+        &mut self,
+        manager: Manager,
+        mut job: RestartJob,
+    ) -> Result<(Manager, Option<JobResult>), RestartFault> {
         loop {
             match job.result(STEP).await {
                 Ok(Some(result)) => return Ok((manager, Some(result))),
                 Ok(None) => {}
                 Err(error) => return Ok((self.after_bus_loss(&error).await?, None)),
             }
-            match manager.report(self.unit()).await {
-                Ok(report) => state = words(&report),
+            let state = match manager.report(self.unit()).await {
+                Ok(report) => words(&report),
                 Err(error) => return Ok((self.after_bus_loss(&error).await?, None)),
-            }
+            };
             self.in_time(&state)?;
-            (self.progress)(Progress::Waiting { elapsed: self.started.elapsed(), state: state.clone() });
+            (self.progress)(Progress::Waiting { elapsed: self.started.elapsed(), state });
         }
     }
 
