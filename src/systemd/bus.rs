@@ -103,23 +103,26 @@ impl UnitSource for SystemdUnit {
     }
 
     async fn follow(&self, observe: &mut (dyn FnMut(Observation) + Send)) -> String {
+        let why = self.follow_until_broken(observe).await;
+        // a bus that was restarted may leave us a connection that looks open
+        self.forget_connection().await;
+        why
+    }
+}
+
+impl SystemdUnit {
+    async fn follow_until_broken(&self, observe: &mut (dyn FnMut(Observation) + Send)) -> String {
         let mut signals = match timeout(TIMEOUT, self.subscribe()).await {
             Ok(Ok(signals)) => signals,
             Ok(Err(error)) => return explain(&error),
-            Err(_) => {
-                self.forget_connection().await;
-                return no_answer();
-            }
+            Err(_) => return no_answer(),
         };
         let mut quiet_ticks = LOOK_INTERVAL_TICKS;
         loop {
             if quiet_ticks >= LOOK_INTERVAL_TICKS {
                 match self.bounded_look().await {
                     Ok(state) => observe(Observation::State(state)),
-                    Err(why) => {
-                        self.forget_connection().await;
-                        return why;
-                    }
+                    Err(why) => return why,
                 }
                 quiet_ticks = 0;
             }

@@ -12,6 +12,7 @@ const SERVICE: &str = "org.freedesktop.systemd1.Service";
 const BUS: &str = "org.freedesktop.DBus";
 const BUS_PATH: &str = "/org/freedesktop/DBus";
 const POLKIT: &str = "org.freedesktop.PolicyKit1";
+const POLKIT_UNIT: &str = "polkit.service";
 
 /// Bounds connecting, and each call. polkit may have to be started before systemd can answer.
 pub const TIMEOUT: Duration = Duration::from_secs(15);
@@ -29,7 +30,7 @@ type Listed = (String, String, String, String, String, String, OwnedObjectPath, 
 pub struct Plumbing {
     /// The unit behind the system bus: `dbus.service`, or `dbus-broker.service`.
     pub bus: String,
-    /// Whether polkit runs. Without it only root may do things.
+    /// Whether polkit runs, or is there to be started when it is needed. Without it only root may do things.
     pub polkit: bool,
 }
 
@@ -76,8 +77,10 @@ impl Manager {
     }
 
     pub async fn plumbing(&self) -> Result<Plumbing, ManagerError> {
-        let bus = self.try_id("dbus.service").await.map_err(|error| ManagerError::of(error, "dbus.service"))?;
-        Ok(Plumbing { bus, polkit: self.polkit_runs().await })
+        // an alias stands for the bus that is installed
+        let bus = self.report("dbus.service").await?.name;
+        let polkit = self.polkit_runs().await || self.report(POLKIT_UNIT).await?.state.load == LoadState::Loaded;
+        Ok(Plumbing { bus, polkit })
     }
 
     async fn try_report(&self, unit: &str) -> zbus::Result<UnitReport> {
@@ -111,14 +114,6 @@ impl Manager {
         call(&self.connection, MANAGER_PATH, (MANAGER, "Subscribe"), &()).await?;
         let reply = call(&self.connection, MANAGER_PATH, (MANAGER, "RestartUnit"), &(unit, "replace")).await?;
         Ok(RestartJob { unit: unit.to_owned(), path: reply.body().deserialize()?, removals })
-    }
-
-    /// The name that an alias stands for.
-    async fn try_id(&self, unit: &str) -> zbus::Result<String> {
-        let path = load(&self.connection, unit).await?;
-        let reply = call(&self.connection, &path, (PROPERTIES, "GetAll"), &(UNIT,)).await?;
-        let body = reply.body();
-        Ok(Properties(body.deserialize()?).text("Id").to_owned())
     }
 
     /// systemd has just asked polkit, which would have started it: one that does not run now can't be started.

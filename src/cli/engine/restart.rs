@@ -12,7 +12,7 @@ use crate::policy::operator_restart::{Consent, Decision, decide};
 use crate::service::engine_restart::{Order, Recovery, RestartFault, restart};
 use crate::systemd::manager::Manager;
 use serde_json::{Value, json};
-use std::io::{BufRead, IsTerminal};
+use std::io::IsTerminal;
 use std::time::Duration;
 
 /// Restart this host's Docker Engine, after a look at what that would break, and prove that it works
@@ -84,8 +84,7 @@ impl Restart {
             can_ask: !self.json && std::io::stdin().is_terminal() && std::io::stderr().is_terminal(),
         };
         if decide(&scene.situation(), consent) == Decision::Ask {
-            remark(&text::question(&scene));
-            if !said_yes() {
+            if !text::said_yes(&scene) {
                 let nothing = Failure { code: exit::FAILURE, text: Some("not restarted, as you wish".to_owned()) };
                 return Err((Reason::not_restarted("declined", &scene.containers), nothing));
             }
@@ -141,9 +140,4 @@ impl Reason {
         let tried = !matches!(fault, RestartFault::Manager(_) | RestartFault::NotRestarted(_));
         Self(tried, word, text::containers_json(&scene.containers))
     }
-}
-
-fn said_yes() -> bool {
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer).is_ok_and(|_| answer.trim() == "yes")
 }

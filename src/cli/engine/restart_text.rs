@@ -9,7 +9,7 @@ use crate::model::{Container, JobResult, ProbeFault, UnitReport};
 use crate::policy::operator_restart::Refusal;
 use crate::service::engine_restart::{Progress, Recovery, RestartFault};
 use serde_json::{Value, json};
-use std::io::{IsTerminal, Write};
+use std::io::{BufRead, IsTerminal, Write};
 use std::time::Duration;
 
 /// Progress on stderr: one line that is written over on a terminal, and only what matters elsewhere.
@@ -60,9 +60,14 @@ impl Screen {
     }
 }
 
-/// The list of what may die, and the question.
-pub fn question(scene: &Scene) -> String {
-    format!("{}\nRestart {} all the same? Type yes: ", endangered(scene), scene.unit.name)
+/// Lists what may die, and asks. Whatever is not a plain yes is a no.
+pub fn said_yes(scene: &Scene) -> bool {
+    remark(&endangered(scene));
+    let mut out = std::io::stderr().lock();
+    // a closed stderr leaves nobody to tell
+    let _ = write!(out, "Restart {} all the same? Type yes: ", scene.unit.name).and_then(|()| out.flush());
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer).is_ok_and(|_| answer.trim() == "yes")
 }
 
 fn endangered(scene: &Scene) -> String {

@@ -20,8 +20,8 @@ pub fn render(found: &Findings) -> Table {
         table.title("how systemd is asked");
         table.row("bus", plumbing.bus.clone());
         match plumbing.polkit {
-            true => table.row("polkit", "runs"),
-            false => table.toned("polkit", "does not run: only root may restart the engine", Tone::Doubt),
+            true => table.row("polkit", "there"),
+            false => table.toned("polkit", "absent or masked: only root may restart the engine", Tone::Doubt),
         }
     }
     if let Some(note) = &found.note {
