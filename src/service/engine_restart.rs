@@ -85,7 +85,7 @@ pub async fn restart(
         let after = manager.report(unit).await.ok().map(Box::new);
         return Err(RestartFault::Job { result, after });
     }
-    let (engine, after) = drive.proof(&manager).await?;
+    let (engine, after) = drive.proof(manager).await?;
     Ok(Recovery { job: result, took: drive.started.elapsed(), engine, after })
 }
 
@@ -139,10 +139,16 @@ impl Drive<'_> {
     }
 
     /// Asks the engine until it answers. A connection is made only while the unit is active.
-    async fn proof(&mut self, manager: &Manager) -> Result<(EngineDetails, UnitReport), RestartFault> {
+    async fn proof(&mut self, mut manager: Manager) -> Result<(EngineDetails, UnitReport), RestartFault> {
         let begin = Instant::now();
         loop {
-            let report = manager.report(self.unit()).await?;
+            let report = match manager.report(self.unit()).await {
+                Err(error) if error.is_plumbing() => {
+                    manager = self.after_bus_loss(&error).await?;
+                    continue;
+                }
+                looked => looked?,
+            };
             if matches!(report.state.active, ActiveState::Failed | ActiveState::Inactive) {
                 return Err(RestartFault::NotActive(Box::new(report)));
             }

@@ -1,6 +1,5 @@
 //! `swarm-agent engine restart`: an operator's own restart of the engine, with what a careful one would check.
 
-use super::fault;
 use super::restart_text::{self as text, Screen};
 use super::risk::Scene;
 use super::target::{Target, TargetArgs};
@@ -75,7 +74,7 @@ impl Restart {
 
     async fn act(&self, target: &Target) -> Result<(Scene, Recovery), (Reason, Failure)> {
         let inspector = Inspector::new(target.socket.clone(), ASK);
-        let bus = |error| (Reason::not_restarted("bus", &[]), fault::of_manager(&error));
+        let bus = |error| unable(&RestartFault::Manager(error), &[]);
         let manager = Manager::connect().await.map_err(bus)?;
         let mut scene = Scene::look(&manager, &inspector, &target.unit).await.map_err(bus)?;
         let mut consent = Consent {
@@ -113,10 +112,7 @@ impl Restart {
         screen.clear();
         match outcome {
             Ok(recovery) => Ok((scene, recovery)),
-            Err(fault) => {
-                let reason = Reason::of(&fault, &scene);
-                Err((reason, text::failure(&fault)))
-            }
+            Err(fault) => Err(unable(&fault, &scene.containers)),
         }
     }
 
@@ -134,10 +130,9 @@ impl Reason {
     fn not_restarted(word: &'static str, containers: &[Container]) -> Self {
         Self(false, word, text::containers_json(containers))
     }
+}
 
-    fn of(fault: &RestartFault, scene: &Scene) -> Self {
-        let word = text::fault_word(fault);
-        let tried = !matches!(fault, RestartFault::Manager(_) | RestartFault::NotRestarted(_));
-        Self(tried, word, text::containers_json(&scene.containers))
-    }
+fn unable(fault: &RestartFault, containers: &[Container]) -> (Reason, Failure) {
+    let tried = !matches!(fault, RestartFault::Manager(_) | RestartFault::NotRestarted(_));
+    (Reason(tried, text::fault_word(fault), text::containers_json(containers)), text::failure(fault))
 }

@@ -20,9 +20,13 @@ impl Scene {
     pub async fn look(manager: &Manager, inspector: &Inspector, unit: &str) -> Result<Self, ManagerError> {
         let unit = manager.report(unit).await?;
         let scopes = manager.running("docker-*.scope").await?;
-        let (engine, named) = match why_not_asked(&unit.state) {
-            None => (inspector.prove().await.ok(), inspector.containers().await.unwrap_or_default()),
-            Some(_) => (None, Vec::new()),
+        let engine = match why_not_asked(&unit.state) {
+            None => inspector.prove().await.ok(),
+            Some(_) => None,
+        };
+        let named = match &engine {
+            Some(_) => inspector.containers().await.unwrap_or_default(),
+            None => Vec::new(),
         };
         // cgroup v1 has no scopes: Docker's own cgroup driver is the default there
         let ids = scopes.iter().filter_map(|scope| container_id(scope)).map(str::to_owned);
