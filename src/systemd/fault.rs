@@ -11,10 +11,12 @@ pub enum ManagerError {
     NoAnswer(Duration),
     #[error("the connection to the system bus was lost: {0}")]
     Lost(String),
-    #[error("{0} is masked")]
-    Masked(String),
-    #[error("systemd knows no {0}")]
-    NoSuchUnit(String),
+    /// The unit, or one that it needs: systemd's words say which.
+    #[error("systemd can't restart {unit}: {message}")]
+    Masked { unit: String, message: String },
+    /// The same.
+    #[error("systemd can't find {unit}: {message}")]
+    NoSuchUnit { unit: String, message: String },
     #[error("polkit does not allow it without an administrator's consent")]
     NotAuthorized,
     #[error("systemd denies it{}", if *.polkit { "" } else { ", and polkit, which could allow it, does not run" })]
@@ -45,8 +47,8 @@ impl ManagerError {
 
     fn named(name: &str, unit: &str, message: String) -> Self {
         match name.strip_prefix("org.freedesktop.systemd1.") {
-            Some("UnitMasked") => Self::Masked(unit.to_owned()),
-            Some("NoSuchUnit") => Self::NoSuchUnit(unit.to_owned()),
+            Some("UnitMasked") => Self::Masked { unit: unit.to_owned(), message },
+            Some("NoSuchUnit") => Self::NoSuchUnit { unit: unit.to_owned(), message },
             _ => Self::Other(message),
         }
     }
@@ -73,8 +75,10 @@ mod tests {
     #[test]
     fn the_names_of_systemd_and_of_the_bus_are_recognised() {
         let systemd = |name: &str| ManagerError::named(name, "docker.service", "text".into());
-        assert_eq!(systemd("org.freedesktop.systemd1.UnitMasked"), ManagerError::Masked("docker.service".into()));
-        assert_eq!(systemd("org.freedesktop.systemd1.NoSuchUnit"), ManagerError::NoSuchUnit("docker.service".into()));
+        let (unit, message) = ("docker.service".to_owned(), "text".to_owned());
+        let masked = ManagerError::Masked { unit: unit.clone(), message: message.clone() };
+        assert_eq!(systemd("org.freedesktop.systemd1.UnitMasked"), masked);
+        assert_eq!(systemd("org.freedesktop.systemd1.NoSuchUnit"), ManagerError::NoSuchUnit { unit, message });
         assert_eq!(systemd("org.freedesktop.systemd1.New"), ManagerError::Other("text".into()));
         let bus = |error| ManagerError::of(zbus::Error::FDO(Box::new(error)), "docker.service");
         let interactive = fdo::Error::InteractiveAuthorizationRequired(String::new());

@@ -79,8 +79,7 @@ impl Manager {
     pub async fn plumbing(&self) -> Result<Plumbing, ManagerError> {
         // an alias stands for the bus that is installed
         let bus = self.report("dbus.service").await?.name;
-        let polkit = self.polkit_runs().await || self.report(POLKIT_UNIT).await?.state.load == LoadState::Loaded;
-        Ok(Plumbing { bus, polkit })
+        Ok(Plumbing { bus, polkit: self.polkit_may_run().await })
     }
 
     async fn try_report(&self, unit: &str) -> zbus::Result<UnitReport> {
@@ -116,12 +115,20 @@ impl Manager {
         Ok(RestartJob { unit: unit.to_owned(), path: reply.body().deserialize()?, removals })
     }
 
-    /// systemd has just asked polkit, which would have started it: one that does not run now can't be started.
+    /// systemd has just asked polkit, which would have started it: one that does not run now can't be started. What kept
+    /// polkit from starting arrives here as the answer, as if it were about our unit.
     async fn refused(&self, error: zbus::Error, unit: &str) -> ManagerError {
         match ManagerError::of(error, unit) {
             ManagerError::Denied { .. } => ManagerError::Denied { polkit: self.polkit_runs().await },
+            other if other.is_plumbing() || nix::unistd::geteuid().is_root() => other,
+            _ if !self.polkit_may_run().await => ManagerError::Denied { polkit: false },
             other => other,
         }
+    }
+
+    async fn polkit_may_run(&self) -> bool {
+        let unit = self.report(POLKIT_UNIT).await;
+        self.polkit_runs().await || unit.is_ok_and(|unit| unit.state.load == LoadState::Loaded)
     }
 
     async fn polkit_runs(&self) -> bool {

@@ -18,8 +18,8 @@ pub fn remedy(error: &ManagerError) -> &'static str {
             "systemd or the bus may be overloaded; try again, or look at `systemctl status dbus`"
         }
         ManagerError::Lost(_) => "the bus was restarted or stopped meanwhile; try again",
-        ManagerError::Masked(_) => "unmask it first: systemctl unmask UNIT",
-        ManagerError::NoSuchUnit(_) => "is Docker installed? engine.unit, or --unit, may name another",
+        ManagerError::Masked { .. } => "unmask it first: systemctl unmask UNIT",
+        ManagerError::NoSuchUnit { .. } => "is Docker installed? engine.unit, or --unit, may name another",
         ManagerError::NotAuthorized => {
             "run it as root (sudo), or let a polkit rule allow your user org.freedesktop.systemd1.manage-units for this unit"
         }

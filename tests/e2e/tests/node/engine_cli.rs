@@ -1,5 +1,6 @@
 //! `swarm-agent engine status` and `engine restart`, as an operator uses them.
 
+use std::io::Write;
 use std::time::Instant;
 
 use e2e::{Cluster, Image, Machine, Output, Result, TestResult, wait_for};
@@ -37,6 +38,16 @@ fn assert_says(output: &Output, parts: &[&str]) {
     for part in parts {
         assert!(output.stderr.contains(part), "{part:?} is not in {output:?}");
     }
+}
+
+/// What `engine restart` ends with for somebody who types this answer.
+fn at_a_terminal(machine: &Machine, answer: &str) -> Result<Option<i32>> {
+    let restart = "swarm-agent engine restart";
+    let mut terminal = machine.spawn(["script", "--quiet", "--return", "--command", restart, "/dev/null"])?;
+    let mut keyboard = terminal.stdin()?;
+    writeln!(keyboard, "{answer}")?;
+    let ended = terminal.wait(30 * SECOND)?;
+    Ok(ended.and_then(|status| status.code()))
 }
 
 fn docker_active(machine: &Machine) -> Result<bool> {
@@ -122,6 +133,13 @@ fn a_restart_is_guarded_asks_about_containers_and_proves_that_the_engine_is_back
     assert_eq!((&said["reason"], &said["containers"][0]["name"]), (&"containers-at-risk".into(), &"web".into()));
     assert_eq!(node.main_pid("docker.service")?, engine, "it was restarted all the same");
 
+    assert_eq!(at_a_terminal(&node, "no")?, Some(1));
+    assert_eq!(node.main_pid("docker.service")?, engine, "it was restarted all the same");
+    assert_eq!(at_a_terminal(&node, "yes")?, Some(0));
+    assert_ne!(node.main_pid("docker.service")?, engine);
+
+    node.ok(["docker", "start", "web"])?;
+    let engine = node.main_pid("docker.service")?;
     let done = restart(&node, &["--yes"])?;
     assert_eq!(done.status, 0, "{done:?}");
     assert!(done.stdout.starts_with("docker.service restarted in "), "{done:?}");
@@ -194,9 +212,21 @@ fn whoever_may_not_restart_is_told_why_with_polkit_and_without() -> TestResult {
     let seen = as_nobody(&node, &["swarm-agent", "engine", "status"])?;
     assert!(seen.stdout.contains("absent or masked: only root"), "{seen:?}");
     assert_eq!(node.main_pid("docker.service")?, engine);
+    // stopped, and to be started when it is needed
+    node.ok(["systemctl", "unmask", "polkit.service"])?;
+    assert_says(&as_nobody(&node, &["swarm-agent", "engine", "restart"])?, &["polkit does not allow it"]);
+    node.ok(["systemctl", "mask", "--now", "polkit.service"])?;
     // root needs no polkit
     assert_eq!(restart(&node, &[])?.status, 0);
-    assert_ne!(node.main_pid("docker.service")?, engine);
+    let engine_now = node.main_pid("docker.service")?;
+    assert_ne!(engine_now, engine);
+
+    // a unit that docker.service needs: systemd names it, and nothing is broken
+    node.ok(["systemctl", "mask", "docker.socket"])?;
+    let refused = restart(&node, &[])?;
+    assert_eq!(refused.status, 1, "{refused:?}");
+    assert_says(&refused, &["docker.socket is masked", "systemctl unmask"]);
+    assert_eq!(node.main_pid("docker.service")?, engine_now);
     Ok(())
 }
 
