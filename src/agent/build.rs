@@ -3,24 +3,19 @@
 use crate::config::settings::{AgentSettings, DiscoverySettings, EngineSettings};
 use crate::discovery::{self, BackendError, Timeouts};
 use crate::engine::DockerEngine;
-use crate::model::{Backoff, DiscoveryUrl, HeldEntry, Moment, RegistrationStatus, UnitView};
+use crate::model::{DiscoveryUrl, HeldEntry, Moment, NodeAddress, RegistrationStatus, UnitView};
 use crate::policy::gate::GateSettings;
 use crate::policy::registration::{Pace, Registration};
 use crate::service::Outlook;
 use crate::service::beat::Beat;
 use crate::service::clock::Clock;
 use crate::service::prober::Prober;
-use crate::service::registrar::{Farewell, Place, Registrar};
+use crate::service::registrar::{Farewell, Former, Parts, Place, Registrar};
 use crate::state::EntriesFile;
 use crate::systemd::UnitSource;
 use crate::telemetry::{Event, emit};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::watch;
-
-/// The longest that attempts at a discovery service are apart while they fail.
-const BACKOFF_CAP: Duration = Duration::from_secs(30);
-const BACKOFF_BASE: Duration = Duration::from_secs(1);
 
 /// The registrar's ends of the channels.
 pub struct Wiring {
@@ -67,11 +62,14 @@ pub fn registrar(
         emit(&Event::StateTrouble { path: &error.path.display().to_string(), error: &error.cause.to_string() });
     }
     let place = place(discovery, &discovery.url, discovery.advertise.clone())?;
-    let (resumed, former): (Vec<_>, Vec<_>) = held.into_iter().partition(|entry| *entry == held_at(&place));
-    Ok(Registrar {
-        policy: Registration::new(pace(discovery), !resumed.is_empty(), first_beat(discovery, clock)),
+    let (same, other): (Vec<_>, Vec<_>) = held.into_iter().partition(|entry| is_ours(entry, discovery));
+    let now = clock.now();
+    let delay = discovery.delay.mul_f64(rand::random_range(0.0..1.0));
+    let pace = Pace::new(discovery.heartbeat, discovery.ttl, &discovery.advertise);
+    Ok(Registrar::new(Parts {
+        policy: Registration::new(pace, !same.is_empty(), now + delay),
         place,
-        former: former.into_iter().filter_map(|entry| former_place(discovery, entry)).collect(),
+        former: other.into_iter().filter_map(|entry| former(discovery, entry, now)).collect(),
         ttl: discovery.ttl,
         entries: Arc::new(entries),
         outlook: wiring.outlook,
@@ -79,16 +77,20 @@ pub fn registrar(
         farewell: wiring.farewell,
         beat,
         clock,
-        recorded: None,
-        in_doubt: false,
-    })
+    }))
 }
 
-fn place(
-    settings: &DiscoverySettings,
-    url: &DiscoveryUrl,
-    address: crate::model::NodeAddress,
-) -> Result<Place, BackendError> {
+/// The entry that we are about to keep. The server may be spelled in another way than last time (a name for
+/// an address, say); to take such an entry out as a former one would take out our own.
+fn is_ours(entry: &HeldEntry, discovery: &DiscoverySettings) -> bool {
+    let same_cluster = match (entry.url.parse(), &discovery.url) {
+        (Ok(DiscoveryUrl::Token(held)), DiscoveryUrl::Token(ours)) => held.token == ours.token,
+        _ => false,
+    };
+    same_cluster && entry.address == discovery.advertise
+}
+
+fn place(settings: &DiscoverySettings, url: &DiscoveryUrl, address: NodeAddress) -> Result<Place, BackendError> {
     let timeouts = Timeouts { connect: settings.connect_timeout, total: settings.timeout };
     Ok(Place {
         backend: Arc::from(discovery::open(url, timeouts)?),
@@ -98,21 +100,15 @@ fn place(
     })
 }
 
-fn held_at(place: &Place) -> HeldEntry {
-    HeldEntry { url: place.url.clone(), address: place.address.clone() }
-}
-
 /// An entry at a URL that this version can't read stays until its ttl ends; there is nothing else to do.
-fn former_place(settings: &DiscoverySettings, entry: HeldEntry) -> Option<Place> {
-    let url = entry.url.parse().ok()?;
-    place(settings, &url, entry.address).ok()
-}
-
-fn pace(settings: &DiscoverySettings) -> Pace {
-    let cap = BACKOFF_CAP.min(settings.heartbeat);
-    Pace { heartbeat: settings.heartbeat, ttl: settings.ttl, backoff: Backoff { base: BACKOFF_BASE.min(cap), cap } }
-}
-
-fn first_beat(settings: &DiscoverySettings, clock: Clock) -> Moment {
-    clock.now() + settings.delay.mul_f64(rand::random_range(0.0..1.0))
+fn former(settings: &DiscoverySettings, entry: HeldEntry, now: Moment) -> Option<Former> {
+    let url = match entry.url.parse() {
+        Ok(url) => url,
+        Err(error) => {
+            tracing::warn!(%error, address = %entry.address, "an entry of a former version is left to its ttl");
+            return None;
+        }
+    };
+    let place = place(settings, &url, entry.address).ok()?;
+    Some(Former { place, due: now, until: now + settings.ttl })
 }

@@ -6,6 +6,7 @@ use super::{log, notify};
 use crate::config::settings::ServerSettings;
 use crate::config::{Flag, load_server};
 use crate::discovery_server;
+use std::pin::pin;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -47,28 +48,27 @@ impl Serve {
 }
 
 async fn serve(settings: &ServerSettings) -> Result<(), Failure> {
-    let stop = stop_on_signals()?;
-    let (send, status) = watch::channel(None);
-    tokio::select! {
-        outcome = discovery_server::run(settings, send, stop) => outcome.map_err(|error| log::failed(&error)),
-        never = notify::follow(status) => match never {},
-    }
-}
-
-/// A token that SIGTERM or SIGINT cancels. The handlers are in place when this returns.
-fn stop_on_signals() -> Result<CancellationToken, Failure> {
+    // the handlers are in place before anybody is told that we serve
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::other)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::other)?;
     let stop = CancellationToken::new();
-    let cancel = stop.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+    let (send, status) = watch::channel(None);
+    let mut serving = pin!(discovery_server::run(settings, send, stop.clone()));
+    // Cancel-safe: the server is pinned outside and goes on below; a signal ends the wait once.
+    let early = tokio::select! {
+        outcome = &mut serving => Some(outcome),
+        never = notify::follow(status) => match never {},
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+    };
+    let outcome = match early {
+        Some(outcome) => outcome,
+        None => {
+            tracing::info!("stopping");
+            notify::stopping();
+            stop.cancel();
+            serving.await
         }
-        tracing::info!("stopping");
-        notify::stopping();
-        cancel.cancel();
-    });
-    Ok(stop)
+    };
+    outcome.map_err(|error| log::failed(&error))
 }

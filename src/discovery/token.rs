@@ -44,8 +44,9 @@ impl Backend for TokenBackend {
     async fn deregister(&self, address: &NodeAddress) -> Result<(), BackendError> {
         let request = self.web.client().delete(format!("{}/{}", self.cluster, segment(address)));
         match self.web.send(request, ANSWER_LIMIT).await {
-            // the entry is gone, and so may the whole cluster be
-            Ok(_) | Err(BackendError::Status { status: 404, .. }) => Ok(()),
+            Ok(_) => Ok(()),
+            // The whole cluster is gone. A 404 without words is no answer of a discovery server: the entry may live.
+            Err(BackendError::Status { status: 404, message, .. }) if !message.is_empty() => Ok(()),
             Err(error) => Err(error),
         }
     }

@@ -1,10 +1,19 @@
 //! Keeps our entry in the discovery service as the gate and the policy want it.
 
+mod farewell;
+mod former;
+mod place;
+
+pub use farewell::Farewell;
+pub use former::Former;
+pub use place::Place;
+
 use super::beat::Beat;
 use super::clock::Clock;
 use super::{Outlook, TICK};
-use crate::discovery::{Backend, BackendError};
-use crate::model::{HeldEntry, NodeAddress, RegistrationStatus};
+use crate::discovery::BackendError;
+use crate::model::{HeldEntry, Limiter, Moment, RegistrationStatus};
+use crate::policy::gate::Verdict;
 use crate::policy::registration::{Act, Failure, Input, Notice, Registration};
 use crate::state::HeldEntries;
 use crate::telemetry::{Event, emit};
@@ -12,36 +21,17 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-/// What becomes of the entry when the agent ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Farewell {
-    /// Taken out: the service was stopped.
-    Leave,
-    /// Left for the next process: the service restarts.
-    Keep,
-}
+/// That the state directory is in trouble is said this often at most.
+const TROUBLE_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// A stop takes the entry out within this time, or leaves it to its ttl.
-const FAREWELL_LIMIT: Duration = Duration::from_secs(4);
-const FAREWELL_RETRY: Duration = Duration::from_millis(200);
-
-/// An entry in a discovery service.
-pub struct Place {
-    pub backend: Arc<dyn Backend>,
-    pub address: NodeAddress,
-    /// The server as logs name it.
-    pub server: String,
-    /// The whole URL, for the state directory.
-    pub url: String,
-}
-
-pub struct Registrar {
+/// What a registrar is made of.
+pub struct Parts {
     pub place: Place,
     /// Entries of a former process under another address or URL: taken out once the new one is in.
-    pub former: Vec<Place>,
+    pub former: Vec<Former>,
     pub ttl: Duration,
     pub policy: Registration,
     pub entries: Arc<dyn HeldEntries>,
@@ -50,206 +40,166 @@ pub struct Registrar {
     pub farewell: watch::Receiver<Farewell>,
     pub beat: Beat,
     pub clock: Clock,
-    /// What the state directory says; nothing yet.
-    pub recorded: Option<Vec<HeldEntry>>,
-    /// A first request was cut off by the stop.
-    pub in_doubt: bool,
+}
+
+pub struct Registrar {
+    parts: Parts,
+    /// What the state directory says.
+    recorded: Option<Vec<HeldEntry>>,
+    trouble: Limiter,
+    /// Why the entry is to leave.
+    reason: String,
+}
+
+/// The next thing to do.
+enum Turn {
+    Act(Act),
+    LeaveFormer(usize),
+    WaitUntil(Moment),
 }
 
 impl Registrar {
+    pub fn new(parts: Parts) -> Self {
+        Self { parts, recorded: None, trouble: Limiter::new(TROUBLE_INTERVAL), reason: String::new() }
+    }
+
     pub async fn run(mut self, stop: CancellationToken) {
-        while !stop.is_cancelled() {
-            self.beat.tick();
+        loop {
+            self.parts.beat.tick();
             self.step(Input::Tick);
-            let now = self.clock.now();
-            match self.policy.next() {
-                Some((due, act)) if due <= now => self.act(act, &stop).await,
-                next => {
-                    let wake = next.map_or(now + TICK, |(due, _)| due.min(now + TICK));
-                    if self.wait_until(self.clock.instant(wake), &stop).await.is_break() {
-                        break;
-                    }
-                }
+            let turn = self.next_turn();
+            // Cancel-safe: the policy counts a request as sent before it is, so one that is cut off is known to
+            // the farewell; a record that was not finished is written again.
+            let flow = tokio::select! {
+                biased;
+                () = stop.cancelled() => ControlFlow::Break(()),
+                flow = self.take(turn) => flow,
+            };
+            if flow.is_break() {
+                break;
             }
         }
         self.say_farewell().await;
     }
 
+    fn next_turn(&self) -> Turn {
+        let now = self.parts.clock.now();
+        if let Some((_, act)) = self.parts.policy.next().filter(|(due, _)| *due <= now) {
+            return Turn::Act(act);
+        }
+        let former = if self.former_may_go() { self.next_former() } else { None };
+        match former {
+            Some((index, due)) if due <= now => Turn::LeaveFormer(index),
+            former => {
+                let wakes = [self.parts.policy.wakes_at(), former.map(|(_, due)| due)];
+                Turn::WaitUntil(wakes.into_iter().flatten().fold(now + TICK, Ord::min))
+            }
+        }
+    }
+
+    async fn take(&mut self, turn: Turn) -> ControlFlow<()> {
+        match turn {
+            Turn::Act(act) => self.act(act).await,
+            Turn::LeaveFormer(index) => self.leave_former(index).await,
+            Turn::WaitUntil(moment) => return self.wait_until(self.parts.clock.instant(moment)).await,
+        }
+        ControlFlow::Continue(())
+    }
+
     /// Takes in a change of the outlook, if one comes; breaks when there is nobody left to tell.
-    async fn wait_until(&mut self, wake: Instant, stop: &CancellationToken) -> ControlFlow<()> {
+    async fn wait_until(&mut self, wake: Instant) -> ControlFlow<()> {
         // Cancel-safe: `changed` marks nothing seen until it returns, and a sleep holds no state.
         tokio::select! {
             biased;
-            () = stop.cancelled() => ControlFlow::Break(()),
-            changed = self.outlook.changed() => {
-                let verdict = self.outlook.borrow_and_update().verdict;
-                self.step(Input::Verdict(verdict));
+            changed = self.parts.outlook.changed() => {
+                self.see_outlook();
                 if changed.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             }
             () = sleep_until(wake) => ControlFlow::Continue(()),
         }
     }
 
-    async fn act(&mut self, act: Act, stop: &CancellationToken) {
+    fn see_outlook(&mut self) {
+        let Outlook { verdict, health } = self.parts.outlook.borrow_and_update().clone();
+        if verdict == Verdict::Closed {
+            self.reason = format!("engine {health}");
+        }
+        self.step(Input::Verdict(verdict));
+    }
+
+    async fn act(&mut self, act: Act) {
+        let Place { address, backend, .. } = self.parts.place.clone();
         if act == Act::Register {
+            // before it is asked for: a process that dies in between must not forget it
             self.record(true).await;
         }
-        // A request that is cancelled may have been carried out all the same, which the farewell assumes.
-        let result = tokio::select! {
-            biased;
-            () = stop.cancelled() => {
-                self.in_doubt = true;
-                return;
-            }
-            result = self.perform(act) => result,
+        self.step(Input::Sent);
+        let result = match act {
+            Act::Register => backend.register(&address, self.parts.ttl).await,
+            Act::Deregister => backend.deregister(&address).await,
         };
-        self.conclude(act, result).await;
-    }
-
-    async fn perform(&self, act: Act) -> Result<(), BackendError> {
-        match act {
-            Act::Register => self.place.backend.register(&self.place.address, self.ttl).await,
-            Act::Deregister => self.place.backend.deregister(&self.place.address).await,
-        }
-    }
-
-    async fn conclude(&mut self, act: Act, result: Result<(), BackendError>) {
-        match (act, result) {
+        self.step(match (act, result) {
             (Act::Register, Ok(())) => {
                 tracing::debug!("heartbeat accepted");
-                self.step(Input::Registered);
-                self.leave_former().await;
+                Input::Registered
             }
-            (Act::Deregister, Ok(())) => {
-                self.step(Input::Deregistered);
-                self.leave_former().await;
-                self.record(false).await;
-            }
-            (_, Err(error)) => {
-                let failure = Failure {
-                    error: error.to_string(),
-                    retry_after: error.retry_after(),
-                    jitter: rand::random_range(0.0..1.0),
-                };
-                self.step(Input::Failed(failure));
-            }
-        }
+            (Act::Deregister, Ok(())) => Input::Deregistered,
+            (_, Err(error)) => Input::Failed(failure(&error)),
+        });
+        self.record(self.parts.policy.holds()).await;
     }
 
     fn step(&mut self, input: Input) {
-        let (policy, notices) = self.policy.clone().step(input, self.clock.now());
-        self.policy = policy;
+        let (policy, notices) = self.parts.policy.clone().step(input, self.parts.clock.now());
+        self.parts.policy = policy;
         notices.iter().for_each(|notice| self.report(notice));
-        let status = self.policy.status();
-        self.status.send_if_modified(|current| {
+        let status = self.parts.policy.status();
+        self.parts.status.send_if_modified(|current| {
             let changed = *current != status;
             *current = status;
             changed
         });
     }
 
-    /// One attempt for each entry of a former process; those that fail are tried again after the next beat.
-    async fn leave_former(&mut self) {
-        let former = std::mem::take(&mut self.former);
-        if former.is_empty() {
-            return;
-        }
-        for place in former {
-            match place.backend.deregister(&place.address).await {
-                Ok(()) => emit(&Event::Deregistered {
-                    address: &place.address.to_string(),
-                    server: &place.server,
-                    reason: "the agent is now configured for another address or URL",
-                }),
-                Err(error) => {
-                    tracing::debug!(%error, address = %place.address, "the former entry could not be taken out yet");
-                    self.former.push(place);
-                }
-            }
-        }
-        self.record(self.policy.holds()).await;
-    }
-
     /// Writes down what may be in a discovery service because of us, if that has changed.
     async fn record(&mut self, with_current: bool) {
-        let current = with_current.then_some(&self.place);
-        let entries: Vec<HeldEntry> = self.former.iter().chain(current).map(Place::held).collect();
+        let current = with_current.then_some(&self.parts.place);
+        let former = self.parts.former.iter().map(|former| &former.place);
+        let entries: Vec<HeldEntry> = former.chain(current).map(Place::held).collect();
         if self.recorded.as_ref() == Some(&entries) {
             return;
         }
-        if let Err(error) = self.entries.keep(&entries).await {
-            let cause = format!("{} (after a restart the entry can't be resumed)", error.cause);
-            emit(&Event::StateTrouble { path: &error.path.display().to_string(), error: &cause });
-        }
-        self.recorded = Some(entries);
-    }
-
-    async fn say_farewell(mut self) {
-        let farewell = *self.farewell.borrow();
-        if farewell == Farewell::Keep || !(self.in_doubt || self.policy.holds()) {
-            return;
-        }
-        let deadline = Instant::now() + FAREWELL_LIMIT;
-        let address = self.place.address.to_string();
-        let left = timeout_at(deadline, self.leave()).await;
-        match left {
-            Ok(()) => {
-                emit(&Event::Deregistered { address: &address, server: &self.place.server, reason: "the agent stops" });
-                self.status.send_replace(RegistrationStatus::Absent);
-                self.former.clear();
-                self.record(false).await;
+        match self.parts.entries.keep(&entries).await {
+            Ok(()) => self.recorded = Some(entries),
+            Err(error) if self.trouble.allow(self.parts.clock.now()) => {
+                let cause = format!("{} (after a restart the entry can't be resumed)", error.cause);
+                emit(&Event::StateTrouble { path: &error.path.display().to_string(), error: &cause });
             }
-            Err(_) => {
-                let reason = match self.policy.status() {
-                    RegistrationStatus::Leaving { error: Some(error) } => error,
-                    _ => "no answer in time".to_owned(),
-                };
-                emit(&Event::LeaveFailed { address: &address, server: &self.place.server, reason: &reason });
-            }
-        }
-    }
-
-    /// Tries until the entry is out.
-    async fn leave(&mut self) {
-        while let Err(error) = self.place.backend.deregister(&self.place.address).await {
-            tracing::debug!(%error, "the entry could not be taken out yet");
-            sleep(FAREWELL_RETRY).await;
-        }
-        for place in &self.former {
-            if let Err(error) = place.backend.deregister(&place.address).await {
-                tracing::debug!(%error, address = %place.address, "the former entry could not be taken out");
-            }
+            Err(error) => tracing::debug!(%error, "the entries can't be written down"),
         }
     }
 
     fn report(&self, notice: &Notice) {
-        let address = self.place.address.to_string();
-        let server = self.place.server.as_str();
+        let address = self.parts.place.address.to_string();
+        let server = self.parts.place.server.as_str();
         match notice {
             Notice::Joined => emit(&Event::Registered { address: &address, server }),
-            Notice::Left => {
-                let reason = format!("engine {}", self.outlook.borrow().health);
-                emit(&Event::Deregistered { address: &address, server, reason: &reason });
-            }
+            Notice::Left => emit(&Event::Deregistered { address: &address, server, reason: &self.reason }),
+            Notice::LeftByExpiry => emit(&Event::Deregistered { address: &address, server, reason: "it has expired" }),
             Notice::Outage { failures, lasted, error } => {
                 emit(&Event::DiscoveryFailing { server, failures: *failures, lasted: *lasted, error });
             }
             Notice::Recovered { failures, lasted } => {
                 emit(&Event::DiscoveryRecovered { server, failures: *failures, lasted: *lasted });
             }
+            Notice::AtRisk { left } => emit(&Event::LeaseAtRisk { address: &address, server, left: *left }),
             Notice::Expired => emit(&Event::LeaseExpired { address: &address, server }),
-            Notice::LeftByExpiry => {
-                let reason = "it has expired";
-                emit(&Event::Deregistered { address: &address, server, reason });
-            }
         }
     }
 }
 
-impl Place {
-    fn held(&self) -> HeldEntry {
-        HeldEntry { url: self.url.clone(), address: self.address.clone() }
-    }
+fn failure(error: &BackendError) -> Failure {
+    Failure { error: error.to_string(), retry_after: error.retry_after(), jitter: rand::random_range(0.0..1.0) }
 }
 
 #[cfg(test)]

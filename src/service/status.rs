@@ -49,10 +49,16 @@ impl Status {
 fn line(address: &str, server: &str, registration: &RegistrationStatus, outlook: &Outlook) -> String {
     let registered = match registration {
         RegistrationStatus::Absent => "not registered".to_owned(),
+        RegistrationStatus::Resumed => format!("registered {address} before, to be renewed"),
         RegistrationStatus::Joining { error: None } => format!("registering {address} at {server}"),
         RegistrationStatus::Joining { error: Some(error) } => format!("not registered: {error}"),
         RegistrationStatus::Present => format!("registered {address} at {server}"),
-        RegistrationStatus::Unconfirmed { error } => format!("registered {address}, last beat failed: {error}"),
+        RegistrationStatus::Unconfirmed { error, at_risk: false } => {
+            format!("registered {address}, last beat failed: {error}")
+        }
+        RegistrationStatus::Unconfirmed { error, at_risk: true } => {
+            format!("registered {address}, lease at risk: {error}")
+        }
         RegistrationStatus::Leaving { error: None } => format!("deregistering {address} at {server}"),
         RegistrationStatus::Leaving { error: Some(error) } => format!("{address} can't be taken out: {error}"),
     };

@@ -3,8 +3,8 @@
 use super::calls::{MANAGER, MANAGER_PATH, PROPERTIES, Properties, SYSTEMD, UNIT, call, job_kind, load};
 use super::{Observation, UnitSource};
 use crate::model::{Job, LoadState, UnitState, UnitView};
-use futures_util::StreamExt;
 use futures_util::stream::{SelectAll, select_all};
+use futures_util::{FutureExt, StreamExt};
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
@@ -41,19 +41,25 @@ impl SystemdUnit {
     async fn try_look(&self) -> zbus::Result<UnitState> {
         let connection = self.connection().await?;
         let path = load(&connection, &self.name).await?;
-        let reply = call(&connection, &path, (PROPERTIES, "GetAll"), &(UNIT,)).await?;
-        let body = reply.body();
-        let mut properties = Properties(body.deserialize()?);
-        let job = match properties.job() {
-            Some((id, path)) => Some(Job { id, kind: job_kind(&connection, &path).await? }),
-            None => None,
-        };
-        Ok(UnitState {
-            load: LoadState::from(properties.text("LoadState")),
-            active: properties.text("ActiveState").into(),
-            sub: properties.text("SubState").to_owned(),
-            job,
-        })
+        loop {
+            let reply = call(&connection, &path, (PROPERTIES, "GetAll"), &(UNIT,)).await?;
+            let body = reply.body();
+            let mut properties = Properties(body.deserialize()?);
+            let job = match properties.job() {
+                Some((id, path)) => match job_kind(&connection, &path).await? {
+                    Some(kind) => Some(Job { id, kind }),
+                    // the job ended between our two questions, and so did the state that it led from
+                    None => continue,
+                },
+                None => None,
+            };
+            return Ok(UnitState {
+                load: LoadState::from(properties.text("LoadState")),
+                active: properties.text("ActiveState").into(),
+                sub: properties.text("SubState").to_owned(),
+                job,
+            });
+        }
     }
 
     /// Everything that tells of a change of the unit. The matches are added before the first look, so that no
@@ -120,6 +126,9 @@ impl SystemdUnit {
         let mut quiet_ticks = LOOK_INTERVAL_TICKS;
         loop {
             if quiet_ticks >= LOOK_INTERVAL_TICKS {
+                // One look answers all signals so far. They are taken off the queue first: a full one would keep
+                // the connection from delivering the answer.
+                while let Some(Some(Ok(_))) = signals.next().now_or_never() {}
                 match self.bounded_look().await {
                     Ok(state) => observe(Observation::State(state)),
                     Err(why) => return why,

@@ -64,14 +64,14 @@ impl Properties<'_> {
     }
 }
 
-/// A job that ended between our two questions can't be asked any more.
-pub async fn job_kind(connection: &Connection, path: &ObjectPath<'_>) -> zbus::Result<JobKind> {
+/// Nothing if there is no such job any more.
+pub async fn job_kind(connection: &Connection, path: &ObjectPath<'_>) -> zbus::Result<Option<JobKind>> {
     match call(connection, path, (PROPERTIES, "Get"), &(JOB, "JobType")).await {
         Ok(reply) => match reply.body().deserialize()? {
-            Variant::Str(text) => Ok(JobKind::from(text.as_str())),
-            _ => Ok(JobKind::Other),
+            Variant::Str(text) => Ok(Some(JobKind::from(text.as_str()))),
+            _ => Ok(Some(JobKind::Other)),
         },
-        Err(zbus::Error::MethodError(..) | zbus::Error::FDO(_)) => Ok(JobKind::Other),
+        Err(zbus::Error::MethodError(..) | zbus::Error::FDO(_)) => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -46,7 +46,12 @@ impl Manager {
 
     /// All about a service, also about one that is masked or unknown.
     pub async fn report(&self, unit: &str) -> Result<UnitReport, ManagerError> {
-        self.try_report(unit).await.map_err(|error| ManagerError::of(error, unit))
+        loop {
+            let looked = self.try_report(unit).await.map_err(|error| ManagerError::of(error, unit))?;
+            if let Some(report) = looked {
+                return Ok(report);
+            }
+        }
     }
 
     /// The names of running units that match a shell pattern.
@@ -82,7 +87,8 @@ impl Manager {
         Ok(Plumbing { bus, polkit: self.polkit_may_run().await })
     }
 
-    async fn try_report(&self, unit: &str) -> zbus::Result<UnitReport> {
+    /// Nothing if a job ended between our questions, and so did the state that it led from.
+    async fn try_report(&self, unit: &str) -> zbus::Result<Option<UnitReport>> {
         let path = load(&self.connection, unit).await?;
         let of_unit = call(&self.connection, &path, (PROPERTIES, "GetAll"), &(UNIT,)).await?;
         let of_service = call(&self.connection, &path, (PROPERTIES, "GetAll"), &(SERVICE,)).await;
@@ -94,10 +100,13 @@ impl Manager {
             Err(_) => Default::default(),
         });
         let job = match unit.job() {
-            Some((id, path)) => Some(Job { id, kind: job_kind(&self.connection, &path).await? }),
+            Some((id, path)) => match job_kind(&self.connection, &path).await? {
+                Some(kind) => Some(Job { id, kind }),
+                None => return Ok(None),
+            },
             None => None,
         };
-        Ok(report(&mut unit, &mut service, job))
+        Ok(Some(report(&mut unit, &mut service, job)))
     }
 
     async fn try_restart(&self, unit: &str) -> zbus::Result<RestartJob> {

@@ -18,10 +18,12 @@ pub const CONFIG_INVALID: &str = "19fe88b4af50459c9e94e3208a6d059c";
 
 /// The package under test: what `make deb` built.
 pub fn package() -> Result<PathBuf> {
-    let path = std::env::var_os("SWARM_AGENT_DEB").map(PathBuf::from);
+    let path = std::env::var_os("SWARM_E2E_PACKAGE").map(PathBuf::from);
     match path.filter(|path| path.is_file()) {
         Some(path) => Ok(path),
-        None => anyhow::bail!("SWARM_AGENT_DEB names no package: run `make test`, or set it to what `make deb` built"),
+        None => {
+            anyhow::bail!("SWARM_E2E_PACKAGE names no package: run `make test`, or set it to what `make deb` built")
+        }
     }
 }
 

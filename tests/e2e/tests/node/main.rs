@@ -8,3 +8,4 @@ mod fleet;
 mod lister;
 mod package;
 mod relay;
+mod trouble;
