@@ -6,6 +6,8 @@ pub mod config_args;
 mod connect;
 mod create;
 mod discovery_args;
+
+mod engine;
 mod exit;
 mod join;
 mod list;
@@ -44,6 +46,8 @@ enum Command {
     CheckConfig(check_config::CheckConfig),
     ShowConfig(show_config::ShowConfig),
     Completion(completion::Completion),
+
+    Engine(engine::Engine),
 }
 
 /// Parses the command line, runs one command, and says how it went.
@@ -59,6 +63,8 @@ pub fn main() -> ExitCode {
             Command::CheckConfig(check) => check.run(),
             Command::ShowConfig(show) => show.run(),
             Command::Completion(completion) => completion.run(Cli::command()),
+
+            Command::Engine(engine) => engine.run(),
         },
         Err(error) => return exit::usage(&error),
     };

@@ -26,7 +26,7 @@ mod validate;
 mod value;
 
 pub use error::{ConfigError, ConfigErrors};
-pub use merged::{Merged, load};
+pub use merged::{Merged, load, read_key};
 pub use origin::{Origin, Position};
 pub use problem::Problem;
 pub use sources::{Flag, Sources};

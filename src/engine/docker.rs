@@ -175,7 +175,7 @@ async fn connect(socket: &Path) -> Result<Connection, ProbeFault> {
     Ok(Connection { line: Line::Idle(sender), driver: Some(Box::pin(driver)) })
 }
 
-fn connect_fault(socket: &Path, error: &io::Error) -> ProbeFault {
+pub(super) fn connect_fault(socket: &Path, error: &io::Error) -> ProbeFault {
     let socket = socket.display().to_string();
     match error.kind() {
         io::ErrorKind::ConnectionRefused => ProbeFault::Refused { socket },

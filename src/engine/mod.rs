@@ -1,9 +1,12 @@
 //! The Docker Engine behind its unix socket.
 
 mod docker;
+mod inspect;
+pub mod shims;
 mod socket;
 
 pub use docker::DockerEngine;
+pub use inspect::Inspector;
 pub use socket::socket_access;
 
 use crate::model::{EngineInfo, ProbeFault};

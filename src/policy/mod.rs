@@ -5,5 +5,7 @@ pub mod checkup;
 pub mod freshness;
 pub mod gate;
 pub mod lease;
+pub mod operator_restart;
+pub mod operator_status;
 pub mod registration;
 pub mod watch;

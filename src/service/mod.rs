@@ -11,6 +11,7 @@
 
 pub mod beat;
 pub mod clock;
+pub mod engine_restart;
 pub mod prober;
 pub mod registrar;
 pub mod status;

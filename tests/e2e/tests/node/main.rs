@@ -3,6 +3,7 @@
 mod agent;
 mod discovery;
 mod engine;
+mod engine_cli;
 mod fleet;
 mod lister;
 mod package;
