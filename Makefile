@@ -19,7 +19,7 @@ DEB_SOURCES := Cargo.toml Cargo.lock README.md CHANGELOG.md $(shell find src sys
 	$(shell find debian -type f -o -type l | grep -Ev '^debian/(swarm-agent/|\.debhelper/|files$$|.*\.(substvars|debhelper|log)$$|debhelper-build-stamp$$)')
 
 # machines booted at once; each takes about 45 MB, and the waiting is mostly theirs
-export SWARM_E2E_THREADS ?= 2
+export SWARM_E2E_THREADS ?= 4
 # releases on which make test-full runs the tests in machines once more
 FULL_SUITES ?= trixie sid
 # the package that the machines install
