@@ -15,13 +15,15 @@ DEB_DIR := $(CURDIR)/target/deb
 VERSION := $(shell sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)
 DEB := $(DEB_DIR)/swarm-agent_$(VERSION)_$(shell dpkg --print-architecture 2>/dev/null).deb
 # folders too: a file that went away is a change
-DEB_SOURCES := Cargo.toml Cargo.lock README.md CHANGELOG.md $(shell find src systemd packaging \( -type f -o -type d \)) \
+DEB_SOURCES := Cargo.toml Cargo.lock README.md CHANGELOG.md $(shell find src systemd packaging docs \( -type f -o -type d \)) \
 	$(shell find debian -type f -o -type l | grep -Ev '^debian/(swarm-agent/|\.debhelper/|files$$|.*\.(substvars|debhelper|log)$$|debhelper-build-stamp$$)')
 
 # machines booted at once; each takes about 45 MB, and the waiting is mostly theirs
-export SWARM_E2E_THREADS ?= 2
+export SWARM_E2E_THREADS ?= 4
+# releases on which make test-full runs the tests in machines once more
+FULL_SUITES ?= trixie sid
 # the package that the machines install
-export SWARM_AGENT_DEB := $(DEB)
+export SWARM_E2E_PACKAGE := $(DEB)
 
 .PHONY: help
 help: ## this list
@@ -62,8 +64,14 @@ test: setup ## everything: check, integration tests, the package, and real machi
 	@$(STEP) --end
 
 .PHONY: test-full
-test-full: export SWARM_E2E_FULL := 1
-test-full: test ## the same with the long runs (SWARM_E2E_FULL=1)
+test-full: test ## the same, then machines of the newer Debian releases, and long property tests
+	@$(STEP) --begin
+	@for suite in $(FULL_SUITES); do \
+		SWARM_E2E_SUITE=$$suite $(STEP) "booted machines: $$suite" \
+			cargo test --package e2e --test node --locked -- --test-threads=$(SWARM_E2E_THREADS) || exit; \
+	done
+	@PROPTEST_CASES=20000 $(STEP) 'property tests, 20,000 cases each' cargo test --package swarm-agent --lib --locked -- --quiet
+	@$(STEP) --end
 
 .PHONY: deb
 deb: $(DEB) ## the Debian package, in target/deb

@@ -96,6 +96,9 @@ fn tasks_use_the_runtimes_clock_and_only_the_command_line_prints() {
     let mut wrong = Vec::new();
     for file in files {
         let inside = file.strip_prefix(&src).unwrap().display().to_string();
+        if inside.ends_with("/tests.rs") || inside.contains("/tests/") {
+            continue;
+        }
         let text = fs::read_to_string(&file).unwrap();
         let production = text.split("#[cfg(test)]").next().unwrap_or_default();
         let timed = ["agent/", "service/", "policy/", "discovery/", "engine/", "systemd/"];

@@ -3,7 +3,7 @@
 use crate::config::settings::{AgentSettings, DiscoverySettings, EngineSettings};
 use crate::discovery::{self, BackendError, Timeouts};
 use crate::engine::{DockerEngine, TcpDoor};
-use crate::model::{AddressState, AdvertiseCheck, Backoff, DiscoveryUrl, HeldEntry, Moment, Reach, Standing, UnitView};
+use crate::model::{AddressState, AdvertiseCheck, DiscoveryUrl, HeldEntry, Moment, Reach, Standing, UnitView};
 use crate::network::KernelNetwork;
 use crate::policy::advertise::Locating;
 use crate::policy::gate::GateSettings;
@@ -13,7 +13,7 @@ use crate::service::beat::{Beat, Beats};
 use crate::service::clock::Clock;
 use crate::service::locator::Locator;
 use crate::service::prober::Prober;
-use crate::service::registrar::{Farewell, Former, Inputs, Place, Progress, Registrar, Site};
+use crate::service::registrar::{Farewell, Former, Inputs, Parts, Place, Registrar, Site};
 use crate::service::verifier::Verifier;
 use crate::state::EntriesFile;
 use crate::systemd::UnitSource;
@@ -21,10 +21,6 @@ use crate::telemetry::{Event, emit};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-
-/// The longest that attempts at a discovery service are apart while they fail.
-const BACKOFF_CAP: Duration = Duration::from_secs(30);
-const BACKOFF_BASE: Duration = Duration::from_secs(1);
 
 /// Bounds one question to the advertised address.
 const ADVERTISED_TIMEOUT: Duration = Duration::from_secs(5);
@@ -107,12 +103,16 @@ pub fn registrar(
         emit(&Event::StateTrouble { path: &error.path.display().to_string(), error: &error.cause.to_string() });
     }
     let site = site(discovery, &discovery.url)?;
-    let (mut resumed, others): (Vec<_>, Vec<_>) = held.into_iter().partition(|entry| entry.url == site.url);
+    let now = clock.now();
+    let (mut resumed, others): (Vec<_>, Vec<_>) = held.into_iter().partition(|entry| same_cluster(entry, discovery));
     // the last one that was put in is the one that is most likely still right
     let place = resumed.pop().map(|entry| Place { site: site.clone(), address: entry.address });
-    let former = resumed.into_iter().chain(others).filter_map(|entry| former(discovery, entry));
-    Ok(Registrar {
-        policy: Registration::new(pace(discovery), place.is_some(), first_beat(discovery, clock)),
+    let former = resumed.into_iter().chain(others).filter_map(|entry| former(discovery, entry, now));
+    let delay = discovery.delay.mul_f64(rand::random_range(0.0..1.0));
+    let pace = Pace::new(discovery.heartbeat, discovery.ttl);
+    let pace = place.as_ref().map_or(pace, |place| pace.of(&place.address));
+    Ok(Registrar::new(Parts {
+        policy: Registration::new(pace, place.is_some(), now + delay),
         site,
         place,
         former: former.collect(),
@@ -128,8 +128,16 @@ pub fn registrar(
         farewell: wiring.farewell,
         beat,
         clock,
-        progress: Progress::default(),
-    })
+    }))
+}
+
+/// An entry in the cluster that we are configured for. The server may be spelled in another way than last time
+/// (a name for an address, say); to take such an entry out as one elsewhere would take out our own.
+fn same_cluster(entry: &HeldEntry, discovery: &DiscoverySettings) -> bool {
+    match (entry.url.parse(), &discovery.url) {
+        (Ok(DiscoveryUrl::Token(held)), DiscoveryUrl::Token(ours)) => held.token == ours.token,
+        _ => false,
+    }
 }
 
 fn site(settings: &DiscoverySettings, url: &DiscoveryUrl) -> Result<Site, BackendError> {
@@ -139,16 +147,14 @@ fn site(settings: &DiscoverySettings, url: &DiscoveryUrl) -> Result<Site, Backen
 }
 
 /// An entry at a URL that this version can't read stays until its ttl ends; there is nothing else to do.
-fn former(settings: &DiscoverySettings, entry: HeldEntry) -> Option<Former> {
-    let site = site(settings, &entry.url.parse().ok()?).ok()?;
-    Some(Former { place: Place { site, address: entry.address }, until: None })
-}
-
-fn pace(settings: &DiscoverySettings) -> Pace {
-    let cap = BACKOFF_CAP.min(settings.heartbeat);
-    Pace { heartbeat: settings.heartbeat, ttl: settings.ttl, backoff: Backoff { base: BACKOFF_BASE.min(cap), cap } }
-}
-
-fn first_beat(settings: &DiscoverySettings, clock: Clock) -> Moment {
-    clock.now() + settings.delay.mul_f64(rand::random_range(0.0..1.0))
+fn former(settings: &DiscoverySettings, entry: HeldEntry, now: Moment) -> Option<Former> {
+    let url = match entry.url.parse() {
+        Ok(url) => url,
+        Err(error) => {
+            tracing::warn!(%error, address = %entry.address, "an entry of a former version is left to its ttl");
+            return None;
+        }
+    };
+    let place = Place { site: site(settings, &url).ok()?, address: entry.address };
+    Some(Former { place, due: now, until: now + settings.ttl })
 }

@@ -28,7 +28,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 /// Longer than the registrar's own limit, shorter than what systemd grants.
-const STOP_LIMIT: Duration = Duration::from_millis(4500);
+const STOP_LIMIT: Duration = Duration::from_secs(4);
 
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
@@ -77,8 +77,8 @@ struct Tasks {
 impl Tasks {
     /// Starts every task; returns when each has turned once.
     async fn start(settings: &AgentSettings, notifier: &Arc<dyn Notifier>) -> Result<Self, AgentError> {
-        let clock = Clock::start();
-        let mut beats = Beats::new(clock);
+        let clock = Clock::of_leases();
+        let mut beats = Beats::new(Clock::of_loops());
         let units: Arc<dyn UnitSource> = Arc::new(SystemdUnit::new(settings.engine.unit.clone()));
         let (states, seen) = watch::channel(UnitView::Unknown("systemd was not asked yet".to_owned()));
         let (outlook, outlook_seen) = watch::channel(Outlook::undecided());
@@ -121,7 +121,7 @@ impl Tasks {
         tasks.spawn("registrar", registrar.run(tasks.stop.clone()));
         tasks.spawn("status", reporter.run(tasks.stop.clone()));
         beats.all_turning().await;
-        let watchdog = Watchdog { notifier: Arc::clone(notifier), beats, clock, timeout: watchdog_timeout() };
+        let watchdog = Watchdog { notifier: Arc::clone(notifier), beats, timeout: watchdog_timeout() };
         tasks.spawn("watchdog", watchdog.run(tasks.stop.clone()));
         Ok(tasks)
     }

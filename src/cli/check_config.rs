@@ -1,18 +1,31 @@
 //! `swarm-agent check-config`: reads the configuration as a service would, and says what is wrong with it.
 
 use super::config_args::ConfigArgs;
+use super::connect;
 use super::exit::{self, Failure};
-use crate::config::{ConfigError, ConfigErrors, Merged, load_agent, load_server};
+use crate::config::{ConfigError, ConfigErrors, Merged, Sources, load_agent, load_server};
+use crate::policy::checkup::{Finding, Grade};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use std::io::Write;
 
 /// Check the configuration and say what is wrong with it
 #[derive(Args)]
+#[command(long_about = "Check the configuration and say what is wrong with it, all of it at once.
+
+With --connect a valid configuration is then tried on the world, without changing it: does the discovery server \
+answer and know the token, does systemd answer, in what state is the engine's unit, may this user open the engine's \
+socket and write the state directory? The engine itself is asked only while its unit is active, because a connection \
+to its socket could start an engine that somebody stopped.
+
+Exit status: 0 all is well, 69 something would not work now, 78 the configuration is wrong.")]
 pub struct CheckConfig {
     /// Whose configuration
     #[arg(long = "for", value_enum, default_value_t = Role::Agent)]
     role: Role,
+    /// Try it on the world, too: read-only
+    #[arg(long)]
+    connect: bool,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -20,33 +33,74 @@ pub struct CheckConfig {
     config: ConfigArgs,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Role {
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Role {
     /// `swarm-agent run`
     Agent,
     /// `swarm-agent serve`
     Server,
 }
 
-impl CheckConfig {
-    pub fn run(self) -> Result<(), Failure> {
-        let sources = self.config.sources();
-        let result = match self.role {
-            Role::Agent => load_agent(&sources).map(|loaded| loaded.merged),
-            Role::Server => load_server(&sources).map(|loaded| loaded.merged),
-        };
-        if self.json { print_json(&result) } else { print_text(&result) }?;
-        result.map(drop).map_err(|_| Failure::said(exit::CONFIG))
+impl Role {
+    /// The user of the packaged service.
+    fn user(self) -> &'static str {
+        match self {
+            Self::Agent => "swarm-agent",
+            Self::Server => "swarm-discovery",
+        }
     }
 }
 
-fn print_text(result: &Result<Merged, ConfigErrors>) -> Result<(), Failure> {
+/// A valid configuration, and what was found with `--connect`.
+struct Report {
+    merged: Merged,
+    findings: Option<Vec<Finding>>,
+}
+
+impl CheckConfig {
+    pub fn run(self) -> Result<(), Failure> {
+        let result = match self.role {
+            Role::Agent => check_agent(&self.config.sources(), self.connect)?,
+            Role::Server => load_server(&self.config.sources()).map(|loaded| Report {
+                findings: self.connect.then(|| connect::server(&loaded.settings)),
+                merged: loaded.merged,
+            }),
+        };
+        if self.json { print_json(&result) } else { print_text(&result, self.role) }?;
+        match result {
+            Err(_) => Err(Failure::said(exit::CONFIG)),
+            Ok(report) if report.worst() == Some(Grade::Fail) => Err(Failure::said(exit::UNAVAILABLE)),
+            Ok(_) => Ok(()),
+        }
+    }
+}
+
+fn check_agent(sources: &Sources, connect: bool) -> Result<Result<Report, ConfigErrors>, Failure> {
+    let loaded = match load_agent(sources) {
+        Ok(loaded) => loaded,
+        Err(errors) => return Ok(Err(errors)),
+    };
+    let findings = if connect { Some(super::runtime()?.block_on(connect::agent(&loaded.settings))) } else { None };
+    Ok(Ok(Report { merged: loaded.merged, findings }))
+}
+
+impl Report {
+    fn worst(&self) -> Option<Grade> {
+        self.findings.iter().flatten().map(|finding| finding.grade).max()
+    }
+}
+
+fn print_text(result: &Result<Report, ConfigErrors>, role: Role) -> Result<(), Failure> {
     match result {
-        Ok(merged) => {
-            let count = merged.files().len();
+        Ok(report) => {
+            let count = report.merged.files().len();
             let plural = if count == 1 { "" } else { "s" };
-            let files: String = merged.files().iter().map(|file| format!("{}\n", file.display())).collect();
-            super::print(&format!("configuration is valid: {count} file{plural}\n{files}"))
+            let files: String = report.merged.files().iter().map(|file| format!("{}\n", file.display())).collect();
+            super::print(&format!("configuration is valid: {count} file{plural}\n{files}"))?;
+            let Some(findings) = &report.findings else { return Ok(()) };
+            super::print(&findings.iter().map(finding_text).collect::<String>())?;
+            connect::remark(role.user()).iter().for_each(|text| super::remark(text));
+            Ok(())
         }
         Err(errors) => {
             // bare lines, so that an editor can jump to their file:line:column
@@ -56,18 +110,38 @@ fn print_text(result: &Result<Merged, ConfigErrors>) -> Result<(), Failure> {
     }
 }
 
-fn print_json(result: &Result<Merged, ConfigErrors>) -> Result<(), Failure> {
+/// `fail  discovery        no connection to …`, and the remedy below.
+fn finding_text(finding: &Finding) -> String {
+    let remedy = finding.remedy.as_ref().map(|remedy| format!("{:23}→ {remedy}\n", "")).unwrap_or_default();
+    format!("{:6}{:17}{}\n{remedy}", finding.grade.name(), finding.subject, finding.says)
+}
+
+fn print_json(result: &Result<Report, ConfigErrors>) -> Result<(), Failure> {
     let report = match result {
-        Ok(merged) => {
-            let files: Vec<_> = merged.files().iter().map(|file| file.display().to_string()).collect();
-            json!({ "valid": true, "files": files, "errors": [] })
+        Ok(report) => {
+            let files: Vec<_> = report.merged.files().iter().map(|file| file.display().to_string()).collect();
+            let mut object = json!({ "valid": true, "files": files, "errors": [] });
+            if let (Some(findings), Some(worst)) = (&report.findings, report.worst()) {
+                object["checks"] = findings.iter().map(finding_json).collect();
+                object["worst"] = worst.name().into();
+            }
+            object
         }
         Err(errors) => json!({ "valid": false, "errors": errors.iter().map(error_json).collect::<Vec<_>>() }),
     };
     super::print(&format!("{report:#}\n"))
 }
 
-fn error_json(error: &ConfigError) -> Value {
+fn finding_json(finding: &Finding) -> Value {
+    json!({
+        "check": finding.subject,
+        "result": finding.grade.name(),
+        "message": finding.says,
+        "remedy": finding.remedy,
+    })
+}
+
+pub fn error_json(error: &ConfigError) -> Value {
     json!({
         "file": error.file().map(|file| file.display().to_string()),
         "line": error.line(),

@@ -5,15 +5,22 @@ use crate::config::{Flag, Sources};
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use std::path::PathBuf;
 
-/// Flatten this into a command: `#[command(flatten)] config: ConfigArgs`.
+/// Where the files are.
 #[derive(Args, Clone)]
-pub struct ConfigArgs {
+pub struct FileArgs {
     /// Read FILE instead of /etc/swarm-agent/config.toml
     #[arg(long, value_name = "FILE", env = "SWARM_AGENT_CONFIG", help_heading = HEADING)]
     config: Option<PathBuf>,
     /// Look for all configuration files and folders below DIR
     #[arg(long, value_name = "DIR", env = "SWARM_AGENT_CONFIG_ROOT", help_heading = HEADING)]
     config_root: Option<PathBuf>,
+}
+
+/// Flatten this into a command: `#[command(flatten)] config: ConfigArgs`.
+#[derive(Args, Clone)]
+pub struct ConfigArgs {
+    #[command(flatten)]
+    files: FileArgs,
     /// Set any key of the configuration, e.g. discovery.ttl=90s (more than once if need be)
     #[arg(long, value_name = "KEY=VALUE", value_parser = assignment, help_heading = HEADING)]
     set: Vec<(String, String)>,
@@ -23,14 +30,10 @@ pub struct ConfigArgs {
 
 const HEADING: &str = "Configuration";
 
-impl ConfigArgs {
-    /// Everything that the configuration is read from: files, this process's environment, these flags.
+impl FileArgs {
+    /// The files, and this process's environment.
     pub fn sources(&self) -> Sources {
-        let sets =
-            self.set.iter().map(|(key, value)| Flag { name: "--set".into(), key: key.clone(), value: value.clone() });
-        // a flag of its own is the more deliberate one, so it beats --set
-        let flags = sets.chain(self.keys.0.iter().cloned());
-        let mut sources = Sources::default().with_environment(std::env::vars_os()).with_flags(flags);
+        let mut sources = Sources::default().with_environment(std::env::vars_os());
         if let Some(file) = &self.config {
             sources = sources.with_config(file);
         }
@@ -38,6 +41,22 @@ impl ConfigArgs {
             sources = sources.with_root(root);
         }
         sources
+    }
+}
+
+impl ConfigArgs {
+    /// Everything that the configuration is read from: files, this process's environment, these flags.
+    pub fn sources(&self) -> Sources {
+        self.sources_below(None)
+    }
+
+    /// The same with a flag that these flags beat.
+    pub fn sources_below(&self, flag: Option<Flag>) -> Sources {
+        let sets =
+            self.set.iter().map(|(key, value)| Flag { name: "--set".into(), key: key.clone(), value: value.clone() });
+        // a flag of its own is the more deliberate one, so it beats --set
+        let flags = sets.chain(self.keys.0.iter().cloned());
+        self.files.sources().with_flags(flag).with_flags(flags)
     }
 }
 

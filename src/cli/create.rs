@@ -3,7 +3,8 @@
 use super::exit::Failure;
 use super::timeouts;
 use crate::discovery::token;
-use crate::model::ServerUrl;
+use crate::model::discovery_url::DiscoveryUrlError;
+use crate::model::{DiscoveryUrl, ServerUrl};
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -22,22 +23,25 @@ Each host of the cluster then has in its configuration
 
 Whoever knows the token can read and change the cluster's list of nodes.")]
 pub struct Create {
-    /// The discovery server, for example http://disco.example:8970
-    #[arg(value_name = "SERVER_URL", default_value = "http://127.0.0.1:8970")]
-    server: ServerUrl,
+    /// The discovery server, for example http://disco.example:8970; without it, the server in
+    /// SWARM_DISCOVERY, or http://127.0.0.1:8970
+    // a text, so that an error can't repeat a token that stands behind the server
+    #[arg(value_name = "SERVER_URL")]
+    server: Option<String>,
     /// Print {"token": …, "url": …}
     #[arg(long)]
     json: bool,
     /// Give up after this long
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = super::positive_duration)]
     timeout: Duration,
 }
 
 impl Create {
     pub fn run(self) -> Result<(), Failure> {
-        let made = token::create(&self.server, timeouts(self.timeout));
+        let server = self.server()?;
+        let made = token::create(&server, timeouts(self.timeout));
         let token = super::runtime()?.block_on(made).map_err(Failure::discovery)?;
-        let url = format!("{}/{}", self.server.clusters(), token.as_str());
+        let url = format!("{}/{}", server.clusters(), token.as_str());
         if self.json {
             return super::print(&format!("{}\n", serde_json::json!({ "token": token.as_str(), "url": url })));
         }
@@ -46,5 +50,46 @@ impl Create {
             super::remark(&format!("configure each host with: discovery.url = \"{url}\""));
         }
         Ok(())
+    }
+
+    fn server(&self) -> Result<ServerUrl, Failure> {
+        let in_environment = std::env::var(VARIABLE).ok().filter(|text| self.server.is_none() && !text.is_empty());
+        let (name, server) = match (&self.server, &in_environment) {
+            (Some(text), _) => ("SERVER_URL", server_of(text, false)),
+            (None, Some(text)) => (VARIABLE, server_of(text, true)),
+            (None, None) => ("the default", DEFAULT.parse()),
+        };
+        server.map_err(|error| Failure::usage(format!("{name} can't be used: {error}")))
+    }
+}
+
+const VARIABLE: &str = "SWARM_DISCOVERY";
+const DEFAULT: &str = "http://127.0.0.1:8970";
+
+/// The server of a URL that may name a cluster. `token://host/v1` is a server if somebody asks for a
+/// cluster there, and a cluster where clusters are named.
+fn server_of(text: &str, names_cluster: bool) -> Result<ServerUrl, DiscoveryUrlError> {
+    match text.parse() {
+        Ok(DiscoveryUrl::Token(url)) if names_cluster || !text.starts_with("token:") => Ok(url.server),
+        _ => text.parse(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::server_of;
+
+    #[test]
+    fn a_cluster_names_its_server() {
+        for (text, names_cluster, server) in [
+            ("http://disco:8970", false, Some("http://disco:8970/v1/clusters")),
+            ("http://disco:8970/v1/clusters/abc", false, Some("http://disco:8970/v1/clusters")),
+            ("token://disco/v1/abc", true, Some("https://disco/v1/clusters")),
+            ("token://disco/v1", false, Some("https://disco/v1/clusters")),
+            ("nodes://a:1", true, None),
+            ("a:1", true, None),
+        ] {
+            assert_eq!(server_of(text, names_cluster).ok().map(|url| url.clusters()).as_deref(), server, "{text}");
+        }
     }
 }

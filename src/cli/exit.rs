@@ -43,7 +43,10 @@ impl Failure {
             BackendError::Status { message, .. } if message.is_empty() => {
                 (FAILURE, "; is that the address of a discovery server?")
             }
-            BackendError::Status { .. } | BackendError::Client(_) => (FAILURE, ""),
+            BackendError::Status { .. }
+            | BackendError::Client(_)
+            | BackendError::ReadOnly { .. }
+            | BackendError::File { .. } => (FAILURE, ""),
         };
         Self { code, text: Some(format!("{error}{remedy}")) }
     }

@@ -1,17 +1,26 @@
 //! The command line: one file per command. Everything that prints lives here.
 
 mod check_config;
+mod completion;
 pub mod config_args;
+mod connect;
 mod create;
+mod discovery_args;
+
+mod engine;
 mod exit;
+mod join;
 mod list;
 mod log;
+mod log_args;
 mod notify;
 mod run;
 mod serve;
+mod show_config;
+mod watch;
 
 use crate::discovery::Timeouts;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use exit::Failure;
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
@@ -20,6 +29,8 @@ use std::time::Duration;
 #[derive(Parser)]
 #[command(name = "swarm-agent", version, about, max_term_width = 100)]
 struct Cli {
+    #[command(flatten)]
+    log: log_args::LogArgs,
     #[command(subcommand)]
     command: Command,
 }
@@ -30,18 +41,30 @@ enum Command {
     Serve(serve::Serve),
     Create(create::Create),
     List(list::List),
+    Watch(watch::Watch),
+    Join(join::Join),
     CheckConfig(check_config::CheckConfig),
+    ShowConfig(show_config::ShowConfig),
+    Completion(completion::Completion),
+
+    Engine(engine::Engine),
 }
 
 /// Parses the command line, runs one command, and says how it went.
 pub fn main() -> ExitCode {
     let outcome = match Cli::try_parse() {
         Ok(cli) => match cli.command {
-            Command::Run(run) => run.run(),
-            Command::Serve(serve) => serve.run(),
+            Command::Run(run) => run.run(&cli.log),
+            Command::Serve(serve) => serve.run(&cli.log),
             Command::Create(create) => create.run(),
             Command::List(list) => list.run(),
+            Command::Watch(watch) => watch.run(),
+            Command::Join(join) => join.run(&cli.log),
             Command::CheckConfig(check) => check.run(),
+            Command::ShowConfig(show) => show.run(),
+            Command::Completion(completion) => completion.run(Cli::command()),
+
+            Command::Engine(engine) => engine.run(),
         },
         Err(error) => return exit::usage(&error),
     };
@@ -62,6 +85,15 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 /// A server that can be reached at all answers a connection well before a list is complete.
 fn timeouts(total: Duration) -> Timeouts {
     Timeouts { connect: total.min(Duration::from_secs(5)), total }
+}
+
+/// A duration of the command line; nothing is done in no time.
+fn positive_duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => Err("it must be more than 0".to_owned()),
+        Ok(duration) => Ok(duration),
+        Err(_) => Err("write it like 10s or 500ms".to_owned()),
+    }
 }
 
 /// Writes a command's result. A reader that has seen enough (`| head`) is no failure.

@@ -3,8 +3,9 @@
 use super::config_args::ConfigArgs;
 use super::exit::Failure;
 use super::log;
+use super::log_args::LogArgs;
 use crate::agent;
-use crate::config::load_agent;
+use crate::config::{Sources, load_agent};
 use std::time::Duration;
 
 /// Keep this host's Docker Engine registered while it works (run by swarm-agent.service)
@@ -22,13 +23,19 @@ pub struct Run {
 }
 
 impl Run {
-    pub fn run(self) -> Result<(), Failure> {
-        let loaded = load_agent(&self.config.sources()).map_err(|errors| log::invalid_configuration(&errors))?;
-        let _telemetry = log::init(loaded.settings.log_level)?;
-        let runtime = super::runtime()?;
-        let outcome = runtime.block_on(agent::run(loaded.settings));
-        // a write to a disk that hangs does not hold the end up
-        runtime.shutdown_timeout(Duration::from_millis(200));
-        outcome.map_err(|error| log::failed(&error))
+    pub fn run(self, outer: &LogArgs) -> Result<(), Failure> {
+        // the flag behind the command is the more deliberate one
+        with(&self.config.sources_below(outer.flag()))
     }
+}
+
+/// Runs the agent with the configuration from these sources.
+pub fn with(sources: &Sources) -> Result<(), Failure> {
+    let loaded = load_agent(sources).map_err(|errors| log::invalid_configuration(&errors))?;
+    let _telemetry = log::init(loaded.settings.log_level)?;
+    let runtime = super::runtime()?;
+    let outcome = runtime.block_on(agent::run(loaded.settings));
+    // a write to a disk that hangs does not hold the end up
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    outcome.map_err(|error| log::failed(&error))
 }

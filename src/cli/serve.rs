@@ -2,10 +2,12 @@
 
 use super::config_args::ConfigArgs;
 use super::exit::Failure;
+use super::log_args::LogArgs;
 use super::{log, notify};
 use crate::config::settings::ServerSettings;
 use crate::config::{Flag, load_server};
 use crate::discovery_server;
+use std::pin::pin;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -33,13 +35,13 @@ pub struct Serve {
 }
 
 impl Serve {
-    pub fn run(self) -> Result<(), Failure> {
+    pub fn run(self, outer: &LogArgs) -> Result<(), Failure> {
         let directory = self.state_directory.map(|value| Flag {
             name: "--state-directory".to_owned(),
             key: "server.state-directory".to_owned(),
             value,
         });
-        let sources = self.config.sources().with_flags(directory);
+        let sources = self.config.sources_below(outer.flag()).with_flags(directory);
         let settings = load_server(&sources).map_err(|errors| log::invalid_configuration(&errors))?.settings;
         let _telemetry = log::init(settings.log_level)?;
         super::runtime()?.block_on(serve(&settings))
@@ -47,28 +49,27 @@ impl Serve {
 }
 
 async fn serve(settings: &ServerSettings) -> Result<(), Failure> {
-    let stop = stop_on_signals()?;
-    let (send, status) = watch::channel(None);
-    tokio::select! {
-        outcome = discovery_server::run(settings, send, stop) => outcome.map_err(|error| log::failed(&error)),
-        never = notify::follow(status) => match never {},
-    }
-}
-
-/// A token that SIGTERM or SIGINT cancels. The handlers are in place when this returns.
-fn stop_on_signals() -> Result<CancellationToken, Failure> {
+    // the handlers are in place before anybody is told that we serve
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::other)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::other)?;
     let stop = CancellationToken::new();
-    let cancel = stop.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+    let (send, status) = watch::channel(None);
+    let mut serving = pin!(discovery_server::run(settings, send, stop.clone()));
+    // Cancel-safe: the server is pinned outside and goes on below; a signal ends the wait once.
+    let early = tokio::select! {
+        outcome = &mut serving => Some(outcome),
+        never = notify::follow(status) => match never {},
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+    };
+    let outcome = match early {
+        Some(outcome) => outcome,
+        None => {
+            tracing::info!("stopping");
+            notify::stopping();
+            stop.cancel();
+            serving.await
         }
-        tracing::info!("stopping");
-        notify::stopping();
-        cancel.cancel();
-    });
-    Ok(stop)
+    };
+    outcome.map_err(|error| log::failed(&error))
 }

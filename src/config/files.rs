@@ -30,7 +30,7 @@ pub fn candidates(sources: &Sources) -> (Vec<Candidate>, Vec<ConfigError>) {
         match names(&folder) {
             Ok(names) => drop_ins.extend(names.into_iter().map(|name| (name.clone(), folder.join(name)))),
             Err(error) => {
-                errors.push(whole(&folder, Problem::Unreadable { cause: error.to_string() }));
+                errors.push(whole(&folder, unreadable(error)));
             }
         }
     }
@@ -88,7 +88,10 @@ fn missing(candidate: &Candidate, error: &io::Error) -> Result<Option<Vec<u8>>, 
 }
 
 fn unreadable(error: io::Error) -> Problem {
-    Problem::Unreadable { cause: error.to_string() }
+    match error.kind() {
+        ErrorKind::PermissionDenied => Problem::Denied,
+        _ => Problem::Unreadable { cause: error.to_string() },
+    }
 }
 
 fn name_of(kind: FileType) -> &'static str {

@@ -19,7 +19,7 @@ pub struct Fragment {
 pub struct Entry {
     pub key: &'static Key,
     pub value: Value,
-    /// As it was written; a secret as its type shows it.
+    /// As it was written; a secret masked.
     pub shown: String,
     pub origin: Origin,
 }
@@ -46,7 +46,7 @@ impl Entry {
     pub fn parse(key: &'static Key, text: &str, origin: Origin) -> Result<Self, Box<ConfigError>> {
         match value::parse(&key.kind, text) {
             Ok(value) => {
-                let shown = if key.secret { value.to_string() } else { text.to_owned() };
+                let shown = if key.secret { value.masked() } else { text.to_owned() };
                 Ok(Self { key, value, shown, origin })
             }
             Err(problem) => Err(Box::new(ConfigError {

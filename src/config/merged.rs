@@ -38,6 +38,17 @@ pub fn load(sources: &Sources) -> Result<Merged, ConfigErrors> {
     }
 }
 
+/// The value of one key, whatever may be wrong with others: for commands that need no more.
+pub fn read_key<T: FromValue>(sources: &Sources, key: &str) -> Result<T, ConfigErrors> {
+    let (merged, errors) = collect(sources);
+    // nothing that could not be read stands above a flag or a variable
+    let last_word = matches!(merged.origin(key), Some(Origin::Flag(_) | Origin::Environment(_)));
+    match merged.get(key).filter(|_| last_word || !merged.doubtful(key)) {
+        Some(value) => Ok(value),
+        None => Err(ConfigErrors::new(errors)),
+    }
+}
+
 /// The merged values that could be read, and what is wrong with the others.
 pub(super) fn collect(sources: &Sources) -> (Merged, Vec<ConfigError>) {
     let (candidates, mut errors) = files::candidates(sources);
@@ -89,7 +100,7 @@ impl Merged {
         self.values.get(key).map(|entry| &entry.origin)
     }
 
-    /// Every key with its value as it was written (a secret as its type shows it) and its origin, in
+    /// Every key with its value as it was written (a secret masked) and its origin, in
     /// the order of the table of keys.
     pub fn entries(&self) -> impl Iterator<Item = (&'static Key, Option<(&str, &Origin)>)> {
         KEYS.iter().map(|key| (key, self.values.get(key.path).map(|e| (e.shown.as_str(), &e.origin))))

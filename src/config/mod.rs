@@ -26,9 +26,9 @@ mod validate;
 mod value;
 
 pub use error::{ConfigError, ConfigErrors};
-pub use merged::{Merged, load};
+pub use merged::{Merged, load, read_key};
 pub use origin::{Origin, Position};
 pub use problem::Problem;
 pub use sources::{Flag, Sources};
-pub use validate::{Loaded, load_agent, load_server};
+pub use validate::{Loaded, inspect_agent, inspect_server, load_agent, load_server};
 pub use value::FromValue;

@@ -8,6 +8,8 @@ use super::value::{ValueProblem, words};
 pub enum Problem {
     #[error("can't be read: {cause}")]
     Unreadable { cause: String },
+    #[error("can't be read: permission denied")]
+    Denied,
     #[error("is a {what}, not a file")]
     NotAFile { what: &'static str },
     #[error("is a symbolic link to {target}, which does not exist")]
@@ -32,6 +34,8 @@ pub enum Problem {
     WrongType { expected: &'static str, found: &'static str, example: &'static str },
     #[error(transparent)]
     Value(#[from] ValueProblem),
+    #[error("{scheme}:// is a list that can only be read: no engine can be registered there")]
+    ReadOnlyList { scheme: &'static str },
     #[error("is needed and not set")]
     Missing { table: &'static str, line: String, file: String },
     #[error("{} = {} ({}) must be greater than {} = {} ({})",
@@ -69,6 +73,15 @@ impl Problem {
     /// What to do about it. Reads after "message; ".
     pub fn remedy(&self) -> Option<String> {
         match self {
+            Self::Denied => Some(
+                "a file that holds a token is not for everybody: use sudo, or become a member of group swarm-agent"
+                    .to_owned(),
+            ),
+            Self::ReadOnlyList { .. } => Some(
+                "write http://HOST:PORT/v1/clusters/TOKEN here; `swarm-agent list` and `watch` take such a list as an \
+                 argument"
+                    .to_owned(),
+            ),
             Self::NotAFile { .. } => Some("move it away, or give it a name that does not end in .toml".to_owned()),
             Self::Dangling { .. } => Some("remove it; to mask a file of that name, link to /dev/null".to_owned()),
             Self::NotUtf8 { .. } => Some("save the file as UTF-8".to_owned()),
@@ -96,6 +109,7 @@ impl Problem {
         matches!(
             self,
             Self::Unreadable { .. }
+                | Self::Denied
                 | Self::NotAFile { .. }
                 | Self::Dangling { .. }
                 | Self::TooLarge { .. }

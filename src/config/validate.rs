@@ -7,6 +7,7 @@ use super::problem::Problem;
 use super::settings::{AgentSettings, DiscoverySettings, EngineSettings, ServerSettings};
 use super::sources::Sources;
 use super::value::FromValue;
+use crate::model::DiscoveryUrl;
 use std::time::Duration;
 
 /// Settings, and the values that they were made of.
@@ -18,18 +19,30 @@ pub struct Loaded<S> {
 
 /// Reads and checks what `swarm-agent run` needs, and reports everything that is wrong at once.
 pub fn load_agent(sources: &Sources) -> Result<Loaded<AgentSettings>, ConfigErrors> {
-    load(sources, agent)
+    let (merged, settings) = inspect_agent(sources);
+    settings.map(|settings| Loaded { settings, merged })
 }
 
 /// Reads and checks what `swarm-agent serve` needs, and reports everything that is wrong at once.
 pub fn load_server(sources: &Sources) -> Result<Loaded<ServerSettings>, ConfigErrors> {
-    load(sources, server)
+    let (merged, settings) = inspect_server(sources);
+    settings.map(|settings| Loaded { settings, merged })
 }
 
-fn load<S>(sources: &Sources, build: fn(&mut Builder<'_>) -> Option<S>) -> Result<Loaded<S>, ConfigErrors> {
+/// The same for those who want to see the values also if something is wrong.
+pub fn inspect_agent(sources: &Sources) -> (Merged, Result<AgentSettings, ConfigErrors>) {
+    inspect(sources, agent)
+}
+
+/// The same for those who want to see the values also if something is wrong.
+pub fn inspect_server(sources: &Sources) -> (Merged, Result<ServerSettings, ConfigErrors>) {
+    inspect(sources, server)
+}
+
+fn inspect<S>(sources: &Sources, build: fn(&mut Builder<'_>) -> Option<S>) -> (Merged, Result<S, ConfigErrors>) {
     let (merged, errors) = collect(sources);
-    let settings = Builder { merged: &merged, errors }.run(build)?;
-    Ok(Loaded { settings, merged })
+    let settings = Builder { merged: &merged, errors }.run(build);
+    (merged, settings)
 }
 
 impl Merged {
@@ -56,6 +69,7 @@ fn discovery(b: &mut Builder<'_>) -> Option<DiscoverySettings> {
     // before the first `?`, so that both are reported
     let url = b.take("discovery.url");
     b.check_greater("discovery.ttl", "discovery.heartbeat");
+    b.check_writable("discovery.url");
     Some(DiscoverySettings {
         url: url?,
         advertise: b.take("discovery.advertise")?,
@@ -108,6 +122,15 @@ impl Builder<'_> {
             self.errors.push(self.merged.missing(key));
         }
         value
+    }
+
+    /// A list that can only be read takes no registration.
+    fn check_writable(&mut self, key: &str) {
+        let scheme = self.merged.get::<DiscoveryUrl>(key).and_then(|url| url.read_only());
+        if let Some(scheme) = scheme.filter(|_| !self.merged.doubtful(key)) {
+            let (origin, key) = (self.merged.origin(key).cloned(), Some(key.to_owned()));
+            self.errors.push(ConfigError { origin, key, problem: Problem::ReadOnlyList { scheme } });
+        }
     }
 
     fn check_greater(&mut self, greater: &str, smaller: &str) {

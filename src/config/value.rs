@@ -44,7 +44,7 @@ pub enum ValueProblem {
     Unspecified(String),
     #[error("not a discovery URL: {0}")]
     NotDiscoveryUrl(DiscoveryUrlError),
-    /// Instead of `DiscoveryUrlError::NoScheme`, which would repeat the token.
+    /// Instead of the errors that would repeat a token which lost its URL.
     #[error("not a discovery URL: it has no scheme")]
     NoScheme,
     #[error("{0:?} is not an IP address with a port")]
@@ -138,7 +138,7 @@ fn advertise(text: &str) -> Result<Advertise, ValueProblem> {
 
 fn discovery_url(text: &str) -> Result<DiscoveryUrl, ValueProblem> {
     text.parse().map_err(|error| match error {
-        DiscoveryUrlError::NoScheme(_) => ValueProblem::NoScheme,
+        DiscoveryUrlError::NoScheme(_) | DiscoveryUrlError::NoNodesNoScheme(_) => ValueProblem::NoScheme,
         error => ValueProblem::NotDiscoveryUrl(error),
     })
 }
@@ -207,6 +207,16 @@ impl fmt::Display for Value {
             Self::SocketAddress(address) => address.fmt(f),
             Self::Path(path) => path.display().fmt(f),
             Self::Unit(name) => f.write_str(name),
+        }
+    }
+}
+
+impl Value {
+    /// As it may be shown, and written back: what is secret in it is replaced by `***`.
+    pub fn masked(&self) -> String {
+        match self {
+            Self::DiscoveryUrl(url) => url.to_masked_string(),
+            other => other.to_string(),
         }
     }
 }

@@ -1,10 +1,14 @@
 //! Discovery services, one file each. An adapter makes one attempt per call, with a timeout of its
 //! own, and returns a typed error; retries belong to the caller.
 
+pub mod file;
+pub mod nodes;
 pub mod token;
 mod web;
 
+pub use crate::model::Listing;
 use crate::model::{DiscoveryUrl, NodeAddress};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// A cluster in a discovery service, as the agent sees it.
@@ -18,14 +22,6 @@ pub trait Backend: Send + Sync {
 
     /// The entries as they are now, sorted; those that can't be parsed come apart.
     async fn list(&self) -> Result<Listing, BackendError>;
-}
-
-/// One answer to "who is in the cluster?".
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Listing {
-    pub nodes: Vec<NodeAddress>,
-    /// Entries that are no node addresses, as the server gave them: to be reported and skipped.
-    pub unreadable: Vec<String>,
 }
 
 /// Why one attempt failed. Display names the server and never the token.
@@ -44,6 +40,10 @@ pub enum BackendError {
     Garbled { server: String, what: String },
     #[error("the HTTP client can't be built: {0}")]
     Client(String),
+    #[error("{list} can only be read: nothing is registered there")]
+    ReadOnly { list: String },
+    #[error("{} can't be read: {cause}", path.display())]
+    File { path: PathBuf, cause: String },
 }
 
 impl BackendError {
@@ -72,5 +72,7 @@ pub struct Timeouts {
 pub fn open(url: &DiscoveryUrl, timeouts: Timeouts) -> Result<Box<dyn Backend>, BackendError> {
     match url {
         DiscoveryUrl::Token(url) => Ok(Box::new(token::TokenBackend::new(url.clone(), timeouts)?)),
+        DiscoveryUrl::Nodes(url) => Ok(Box::new(nodes::NodesBackend::new(url.clone()))),
+        DiscoveryUrl::File(path) => Ok(Box::new(file::FileBackend::new(path.clone(), timeouts.total))),
     }
 }

@@ -44,8 +44,9 @@ impl Backend for TokenBackend {
     async fn deregister(&self, address: &NodeAddress) -> Result<(), BackendError> {
         let request = self.web.client().delete(format!("{}/{}", self.cluster, segment(address)));
         match self.web.send(request, ANSWER_LIMIT).await {
-            // the entry is gone, and so may the whole cluster be
-            Ok(_) | Err(BackendError::Status { status: 404, .. }) => Ok(()),
+            Ok(_) => Ok(()),
+            // The whole cluster is gone. A 404 without words is no answer of a discovery server: the entry may live.
+            Err(BackendError::Status { status: 404, message, .. }) if !message.is_empty() => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -75,17 +76,9 @@ fn segment(address: &NodeAddress) -> String {
 }
 
 fn listing(body: &[u8]) -> Option<Listing> {
-    let texts = serde_json::from_slice::<Option<Vec<String>>>(body).ok()?.unwrap_or_default();
-    let mut listing = Listing::default();
-    for text in texts {
-        match text.parse() {
-            Ok(address) => listing.nodes.push(address),
-            Err(_) => listing.unreadable.push(text),
-        }
-    }
-    listing.nodes.sort();
-    listing.nodes.dedup();
-    Some(listing)
+    serde_json::from_slice::<Option<Vec<String>>>(body)
+        .ok()
+        .map(|texts| Listing::of_addresses(texts.unwrap_or_default()))
 }
 
 #[cfg(test)]
@@ -110,7 +103,7 @@ mod tests {
     fn a_list_is_sorted_and_what_is_no_address_comes_apart() {
         let listing = listing(br#"["10.0.0.9:1","junk","10.0.0.10:1","10.0.0.9:1"]"#).expect("an array");
         assert_eq!(listing.nodes.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.0.9:1", "10.0.0.10:1"]);
-        assert_eq!(listing.unreadable, ["junk"]);
+        assert_eq!(listing.unreadable.iter().map(|skipped| skipped.entry.as_str()).collect::<Vec<_>>(), ["junk"]);
         assert_eq!(super::listing(b"null"), Some(Listing::default()));
         assert_eq!(super::listing(b"{}"), None);
     }

@@ -28,14 +28,15 @@ pub struct DockerEngine {
     connection: Option<Connection>,
 }
 
+type Driver = Pin<Box<http1::Connection<TokioIo<UnixStream>, Empty<Bytes>>>>;
 type Sender = http1::SendRequest<Empty<Bytes>>;
 /// Gives the sender back with the answer: it is away exactly while a request is under way.
 type Exchange = BoxFuture<'static, Result<(Sender, Answer), hyper::Error>>;
 
 struct Connection {
     line: Line,
-    /// Moves the bytes; polled beside every exchange, so that no task outlives the connection.
-    driver: Pin<Box<http1::Connection<TokioIo<UnixStream>, Empty<Bytes>>>>,
+    /// Moves the bytes; polled beside every exchange, so that no task outlives the connection. None once it ended.
+    driver: Option<Driver>,
 }
 
 enum Line {
@@ -89,7 +90,9 @@ impl Engine for DockerEngine {
     fn connected(&mut self) -> bool {
         let closed = match &mut self.connection {
             None => return false,
-            Some(connection) => connection.driver.as_mut().now_or_never().is_some(),
+            Some(connection) => {
+                connection.driver.as_mut().is_none_or(|driver| driver.as_mut().now_or_never().is_some())
+            }
         };
         if closed {
             self.connection = None;
@@ -122,14 +125,19 @@ impl Connection {
     async fn answer(&mut self, deadline: Instant, timeout: Duration) -> Result<(Question, Answer), ProbeFault> {
         let Line::Asked(question, exchange) = &mut self.line else { return Err(ProbeFault::Closed) };
         let question = *question;
-        let driver = self.driver.as_mut();
+        let driver = &mut self.driver;
         let answered = async move {
-            // Cancel-safe: both futures live on in `self`. A driver that ends may have delivered the answer first.
-            tokio::select! {
-                biased;
-                answered = &mut *exchange => answered,
-                _ = driver => exchange.await,
+            if let Some(moving) = driver {
+                // Cancel-safe: both futures live on in `self`.
+                tokio::select! {
+                    biased;
+                    answered = &mut *exchange => return answered,
+                    _ = moving => {}
+                }
             }
+            // It may have delivered the answer before it ended; if not, to drop it fails the exchange.
+            *driver = None;
+            exchange.await
         };
         match timeout_at(deadline, answered).await {
             Ok(Ok((sender, answer))) => {
@@ -162,10 +170,10 @@ async fn connect(socket: &Path) -> Result<Connection, ProbeFault> {
     let stream = UnixStream::connect(socket).await.map_err(|error| connect_fault(socket, &error))?;
     let (sender, driver) =
         http1::handshake(TokioIo::new(stream)).await.map_err(|error| ProbeFault::Io(error.to_string()))?;
-    Ok(Connection { line: Line::Idle(sender), driver: Box::pin(driver) })
+    Ok(Connection { line: Line::Idle(sender), driver: Some(Box::pin(driver)) })
 }
 
-fn connect_fault(socket: &Path, error: &io::Error) -> ProbeFault {
+pub(super) fn connect_fault(socket: &Path, error: &io::Error) -> ProbeFault {
     let socket = socket.display().to_string();
     match error.kind() {
         io::ErrorKind::ConnectionRefused => ProbeFault::Refused { socket },

@@ -2,9 +2,14 @@
 
 mod advertised;
 mod docker;
+mod inspect;
+pub mod shims;
+mod socket;
 
 pub use advertised::TcpDoor;
 pub use docker::DockerEngine;
+pub use inspect::Inspector;
+pub use socket::socket_access;
 
 use crate::model::{Answer, EngineInfo, NodeAddress, ProbeFault, ReachFault};
 

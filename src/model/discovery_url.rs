@@ -1,7 +1,9 @@
 //! Where a cluster's list of nodes lives.
 
+use super::Listing;
 use super::token::{Token, TokenError};
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 /// A discovery service and the cluster in it, as `discovery.url` names it.
@@ -10,6 +12,18 @@ pub enum DiscoveryUrl {
     /// The token protocol over HTTP: `http(s)://host[:port]/path/clusters/TOKEN` or
     /// `token://host[:port]/path/TOKEN` (which is https).
     Token(TokenUrl),
+    /// `nodes://a:1,b[1:9]:2375`, or the same without a scheme: the list itself. Read-only.
+    Nodes(NodesUrl),
+    /// `file:///path`: a file with one entry a line. Read-only.
+    File(PathBuf),
+}
+
+/// A list of nodes that was written out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodesUrl {
+    /// As it was written, without the scheme.
+    pub text: String,
+    pub listing: Listing,
 }
 
 /// A cluster at a discovery server.
@@ -32,10 +46,20 @@ pub struct ServerUrl {
 pub enum DiscoveryUrlError {
     #[error("it is empty; write http://HOST:PORT/v1/clusters/TOKEN (`swarm-agent create` makes a token)")]
     Empty,
-    #[error("scheme `{0}` is not known; this version knows http, https and token")]
+    #[error("scheme `{0}` is not known; this version knows http, https, token, nodes and file")]
     Scheme(String),
+    #[error("scheme `{0}` is not that of a discovery server; write http://HOST:PORT")]
+    ServerScheme(String),
     #[error("`{0}` has no scheme; write http://HOST:PORT/v1/clusters/TOKEN")]
     NoScheme(String),
+    #[error(
+        "without a scheme it is a list of nodes (host:port,host:port), and it has none: {0}; for a discovery server write http://HOST:PORT/v1/clusters/TOKEN"
+    )]
+    NoNodesNoScheme(String),
+    #[error("no entry of the list is a node: {0}")]
+    NoNodes(String),
+    #[error("the path is missing; write file:///etc/nodes, for example")]
+    NoPath,
     #[error("`{0}` is not a host or host:port (port 1 to 65535, IPv6 in brackets)")]
     Authority(String),
     #[error("user and password don't belong in a URL")]
@@ -59,13 +83,18 @@ impl FromStr for DiscoveryUrl {
         if text.is_empty() {
             return Err(DiscoveryUrlError::Empty);
         }
-        let (scheme, rest) = text.split_once("://").ok_or_else(|| DiscoveryUrlError::NoScheme(text.to_owned()))?;
+        let Some((scheme, rest)) = text.split_once("://") else {
+            return without_scheme(text);
+        };
         match scheme {
-            "http" | "https" => cluster_url(scheme == "https", rest),
-            "token" => token_url(rest),
+            "http" | "https" => cluster_url(scheme == "https", rest).map(Self::Token),
+            "token" => token_url(rest).map(Self::Token),
+            "nodes" => nodes_url(rest).map(Self::Nodes).map_err(DiscoveryUrlError::NoNodes),
+            // a NUL can stand in TOML and in no path
+            "file" if rest.is_empty() || rest.contains('\0') => Err(DiscoveryUrlError::NoPath),
+            "file" => Ok(Self::File(PathBuf::from(rest))),
             other => Err(DiscoveryUrlError::Scheme(other.to_owned())),
         }
-        .map(Self::Token)
     }
 }
 
@@ -78,7 +107,7 @@ impl FromStr for ServerUrl {
         let tls = match scheme {
             "http" => false,
             "https" | "token" => true,
-            other => return Err(DiscoveryUrlError::Scheme(other.to_owned())),
+            other => return Err(DiscoveryUrlError::ServerScheme(other.to_owned())),
         };
         let (authority, path) = split_authority(rest)?;
         let path = path.trim_end_matches('/').trim_end_matches("/clusters");
@@ -121,6 +150,8 @@ impl fmt::Display for DiscoveryUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Token(url) => url.server.fmt(f),
+            Self::Nodes(url) => write!(f, "nodes://{}", url.text),
+            Self::File(path) => write!(f, "file://{}", path.display()),
         }
     }
 }
@@ -130,7 +161,47 @@ impl DiscoveryUrl {
     pub fn to_secret_string(&self) -> String {
         match self {
             Self::Token(url) => url.cluster(),
+            Self::Nodes(_) | Self::File(_) => self.to_string(),
         }
+    }
+
+    /// The whole URL with a token that is none, so that it can't be mistaken for one that works.
+    pub fn to_masked_string(&self) -> String {
+        match self {
+            Self::Token(url) => format!("{}/***", url.server.clusters()),
+            Self::Nodes(_) | Self::File(_) => self.to_string(),
+        }
+    }
+
+    /// The scheme of a list that can be read and watched only, if this is one.
+    pub fn read_only(&self) -> Option<&'static str> {
+        match self {
+            Self::Token(_) => None,
+            Self::Nodes(_) => Some("nodes"),
+            Self::File(_) => Some("file"),
+        }
+    }
+}
+
+/// As for classic Swarm, a text without a scheme is a list of nodes. A `/` stands in none: that is a URL with a typo.
+fn without_scheme(text: &str) -> Result<DiscoveryUrl, DiscoveryUrlError> {
+    if text.contains('/') {
+        return Err(DiscoveryUrlError::NoScheme(text.to_owned()));
+    }
+    nodes_url(text).map(DiscoveryUrl::Nodes).map_err(|why| {
+        // what has no colon may be a token that lost its URL, and is not repeated
+        let why = if text.contains(':') { why } else { "the port is missing".to_owned() };
+        DiscoveryUrlError::NoNodesNoScheme(why)
+    })
+}
+
+/// Why not, if no entry is good; one good entry makes a list, and the bad ones are skipped when it is read.
+fn nodes_url(text: &str) -> Result<NodesUrl, String> {
+    let numbered = text.split(',').enumerate().map(|(at, entry)| (format!("entry {}", at + 1), entry.trim()));
+    let listing = Listing::of_patterns(numbered);
+    match listing.unreadable.first() {
+        Some(first) if listing.nodes.is_empty() => Err(first.why.clone()),
+        _ => Ok(NodesUrl { text: text.to_owned(), listing }),
     }
 }
 
@@ -175,7 +246,7 @@ mod tests {
     use super::*;
 
     fn cluster(text: &str) -> Result<String, DiscoveryUrlError> {
-        text.parse().map(|DiscoveryUrl::Token(url)| url.cluster())
+        text.parse::<DiscoveryUrl>().map(|url| url.to_secret_string())
     }
 
     #[test]
@@ -189,9 +260,23 @@ mod tests {
     }
 
     #[test]
+    fn a_text_without_a_scheme_is_a_list_of_nodes() -> Result<(), DiscoveryUrlError> {
+        for text in ["a:1, b[1:2]:1,a[2:1]:1", "nodes://a:1,b1:1,b2:1,junk"] {
+            let url: DiscoveryUrl = text.parse()?;
+            let DiscoveryUrl::Nodes(nodes) = &url else { panic!("{url:?}") };
+            let shown: Vec<String> = nodes.listing.nodes.iter().map(ToString::to_string).collect();
+            assert_eq!(shown, ["a:1", "b1:1", "b2:1"], "{text}");
+            assert_eq!((nodes.listing.unreadable.len(), url.read_only()), (1, Some("nodes")));
+        }
+        assert_eq!("file:///etc/nodes".parse::<DiscoveryUrl>()?.to_string(), "file:///etc/nodes");
+        Ok(())
+    }
+
+    #[test]
     fn a_log_never_sees_the_token() -> Result<(), DiscoveryUrlError> {
         let url: DiscoveryUrl = "http://disco:8970/v1/clusters/s3cret".parse()?;
         assert_eq!(url.to_string(), "http://disco:8970");
+        assert_eq!(url.to_masked_string(), "http://disco:8970/v1/clusters/***");
         assert!(!format!("{url:?}").contains("s3cret"));
         Ok(())
     }
@@ -212,7 +297,10 @@ mod tests {
         for (text, error) in [
             ("", E::Empty),
             ("token://abc", E::BareToken),
-            ("disco:8970", E::NoScheme("disco:8970".into())),
+            ("htp:/disco/x", E::NoScheme("htp:/disco/x".into())),
+            ("disco/v1/clusters/abc", E::NoScheme("disco/v1/clusters/abc".into())),
+            ("s3cret", E::NoNodesNoScheme("the port is missing".into())),
+            ("file://", E::NoPath),
             ("etcd://a/b", E::Scheme("etcd".into())),
             ("http://disco:8970", E::NoCluster),
             ("http://disco:8970/v1/clusters/", E::Token(TokenError)),

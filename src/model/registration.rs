@@ -1,14 +1,22 @@
 //! What is known of our entry in the discovery service.
 
 use super::NodeAddress;
+use std::fmt;
 
 /// An entry that a process of ours put in and did not take out; kept in the state directory, so that
 /// the next process can resume or remove it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct HeldEntry {
     /// The discovery URL, token included.
     pub url: String,
     pub address: NodeAddress,
+}
+
+/// The URL stays out: it holds a token.
+impl fmt::Debug for HeldEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HeldEntry({} at …)", self.address)
+    }
 }
 
 /// Where our entry stands, as `STATUS=` says it.
@@ -16,14 +24,17 @@ pub struct HeldEntry {
 pub enum RegistrationStatus {
     /// Not in the discovery service, and that is as it should be.
     Absent,
+    /// A former process put it in; it is renewed or taken out as soon as the engine is judged.
+    Resumed,
     /// On the way in; `error` is why the last attempt failed, if one did.
     Joining {
         error: Option<String>,
     },
     Present,
-    /// In, but the last beat failed: the entry lives until its ttl ends.
+    /// In, but the last beat failed: the entry lives until its ttl ends. `at_risk`: that is soon.
     Unconfirmed {
         error: String,
+        at_risk: bool,
     },
     /// On the way out.
     Leaving {

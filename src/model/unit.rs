@@ -53,7 +53,7 @@ pub enum JobKind {
     Stop,
     /// `restart` and `try-restart`. systemd turns such a job into `start` once the stop is done.
     Restart,
-    /// `reload`, `verify-active`, `nop`, or a job that was gone before it could be asked.
+    /// `reload`, `verify-active`, `nop`.
     Other,
 }
 

@@ -127,6 +127,8 @@ impl Gate {
         let need = self.settings.healthy_after;
         match (&up.last, blind) {
             (Some(Err(ProbeFault::NotConnected)), Some(why)) => EngineHealth::Unknown(why.clone()),
+            // our own permissions: nothing is known of the engine, and without proof it is not advertised
+            (Some(Err(fault @ ProbeFault::Permission { .. })), _) => EngineHealth::Unknown(fault.to_string()),
             (Some(Err(fault)), _) => {
                 EngineHealth::Faulty { fault: fault.clone(), bad: up.bad, limit: self.settings.unhealthy_after }
             }

@@ -2,9 +2,13 @@
 //! no clock, so that every case can be tested as a table.
 
 pub mod advertise;
+pub mod checkup;
 pub mod freshness;
 pub mod gate;
 pub mod lease;
+pub mod operator_restart;
+pub mod operator_status;
 pub mod proof;
 pub mod registration;
+pub mod watch;
 pub mod wish;

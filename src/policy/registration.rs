@@ -1,25 +1,53 @@
 //! When to register, renew and deregister, and what to say about it.
 
-use crate::model::{Backoff, Moment, RegistrationStatus};
+use crate::model::{Backoff, Limiter, Moment, NodeAddress, RegistrationStatus};
 use crate::policy::gate::Verdict;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pace {
     pub heartbeat: Duration,
     pub ttl: Duration,
+    /// Where in each heartbeat's span this node beats, `0.0..1.0`: nodes that started or recovered together
+    /// come apart with the next beat.
+    pub phase: f64,
     /// Between attempts while they fail.
     pub backoff: Backoff,
 }
 
-/// An outage is warned of when it begins, and then this often.
+/// Attempts that fail are warned of this often at most.
 const WARN_INTERVAL: Duration = Duration::from_secs(60);
+const BACKOFF_BASE: Duration = Duration::from_secs(1);
+/// The longest that attempts are apart while they fail.
+const BACKOFF_CAP: Duration = Duration::from_secs(30);
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+impl Pace {
+    /// The pace of a node whose address is not known yet.
+    pub fn new(heartbeat: Duration, ttl: Duration) -> Self {
+        let cap = BACKOFF_CAP.min(heartbeat);
+        Self { heartbeat, ttl, phase: 0.0, backoff: Backoff { base: BACKOFF_BASE.min(cap), cap } }
+    }
+
+    /// The pace of this node. Its phase is a hash of its address, which tells nodes apart even where a clone has
+    /// the machine id of its origin.
+    pub fn of(self, node: &NodeAddress) -> Self {
+        let mut hasher = DefaultHasher::new();
+        node.hash(&mut hasher);
+        // as many bits as a float holds exactly
+        let phase = (hasher.finish() >> 11) as f64 / (1_u64 << 53) as f64;
+        Self { phase, ..self }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
 pub struct Registration {
     pace: Pace,
     phase: Phase,
+    /// When the request under way was sent: a lease counts from then at the earliest.
+    sent: Moment,
     outage: Option<Outage>,
+    warnings: Limiter,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,14 +68,18 @@ enum Phase {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Outage {
     since: Moment,
-    warned: Moment,
     failures: u32,
     error: String,
+    said: bool,
+    /// That the lease is at risk has been said.
+    risk_said: bool,
 }
 
 #[derive(Debug, Clone)]
 pub enum Input {
     Verdict(Verdict),
+    /// A request is on its way: from now on it may have an effect, whether or not an answer comes.
+    Sent,
     /// The answer to [`Act::Register`].
     Registered,
     /// The answer to [`Act::Deregister`].
@@ -82,6 +114,8 @@ pub enum Notice {
     Outage { failures: u32, lasted: Duration, error: String },
     /// Attempts succeed again.
     Recovered { failures: u32, lasted: Duration },
+    /// No beat got through, and less than a third of the ttl is left.
+    AtRisk { left: Duration },
     /// No beat got through for a whole ttl: the entry has expired.
     Expired,
     /// The entry could not be taken out, and has expired by itself.
@@ -92,11 +126,12 @@ impl Registration {
     /// `resumed`: a former process left this very entry. `not_before` delays the first registration.
     pub fn new(pace: Pace, resumed: bool, not_before: Moment) -> Self {
         let phase = if resumed { Phase::Resumed } else { Phase::Absent { not_before } };
-        Self { pace, phase, outage: None }
+        Self { pace, phase, sent: Moment::default(), outage: None, warnings: Limiter::new(WARN_INTERVAL) }
     }
 
     /// From here on this is about another entry, which may be in already if it is `resumed`; a delay and an outage stay.
-    pub fn moved(mut self, resumed: bool, now: Moment) -> Self {
+    pub fn moved(mut self, node: &NodeAddress, resumed: bool, now: Moment) -> Self {
+        self.pace = self.pace.of(node);
         let not_before = match self.phase {
             Phase::Absent { not_before } | Phase::Joining { due: not_before, tried: false } => not_before,
             _ => now,
@@ -109,6 +144,7 @@ impl Registration {
         let mut notices = Vec::new();
         match input {
             Input::Verdict(verdict) => self.decide(verdict, now),
+            Input::Sent => self.send(now),
             Input::Registered => self.registered(now, &mut notices),
             Input::Deregistered => self.deregistered(now, &mut notices),
             Input::Failed(failure) => self.failed(failure, now, &mut notices),
@@ -127,6 +163,18 @@ impl Registration {
         }
     }
 
+    /// When time alone changes something, if it does: the next act, the lease at risk, its end.
+    pub fn wakes_at(&self) -> Option<Moment> {
+        let lapses = match (&self.phase, &self.outage) {
+            (Phase::Present { renewed, .. }, Some(outage)) if !outage.risk_said => Some(self.risk_at(*renewed)),
+            (Phase::Present { renewed, .. }, _) => Some(*renewed + self.pace.ttl),
+            (Phase::Leaving { until, .. }, _) => Some(*until),
+            _ => None,
+        };
+        let next = self.next().map(|(due, _)| due);
+        [next, lapses].into_iter().flatten().min()
+    }
+
     /// Something of ours is, or may be, in the discovery service.
     pub fn holds(&self) -> bool {
         !matches!(self.phase, Phase::Absent { .. } | Phase::Joining { tried: false, .. })
@@ -136,9 +184,13 @@ impl Registration {
         let error = self.outage.as_ref().map(|outage| outage.error.clone());
         match (&self.phase, error) {
             (Phase::Absent { .. }, _) => RegistrationStatus::Absent,
-            (Phase::Resumed, error) | (Phase::Joining { .. }, error) => RegistrationStatus::Joining { error },
+            (Phase::Resumed, _) => RegistrationStatus::Resumed,
+            (Phase::Joining { .. }, error) => RegistrationStatus::Joining { error },
             (Phase::Present { .. }, None) => RegistrationStatus::Present,
-            (Phase::Present { .. }, Some(error)) => RegistrationStatus::Unconfirmed { error },
+            (Phase::Present { .. }, Some(error)) => {
+                let at_risk = self.outage.as_ref().is_some_and(|outage| outage.risk_said);
+                RegistrationStatus::Unconfirmed { error, at_risk }
+            }
             (Phase::Leaving { .. }, error) => RegistrationStatus::Leaving { error },
         }
     }
@@ -154,12 +206,33 @@ impl Registration {
         };
     }
 
+    fn send(&mut self, now: Moment) {
+        self.sent = now;
+        if let Phase::Joining { tried, .. } = &mut self.phase {
+            *tried = true;
+        }
+    }
+
     fn registered(&mut self, now: Moment, notices: &mut Vec<Notice>) {
         if !matches!(self.phase, Phase::Present { .. }) {
             notices.push(Notice::Joined);
         }
-        self.phase = Phase::Present { due: now + self.pace.heartbeat, renewed: now };
+        self.phase = Phase::Present { due: self.slot_after(now), renewed: self.sent };
         self.recover(now, notices);
+    }
+
+    /// The next of this node's slots, which are one heartbeat apart.
+    fn slot_after(&self, now: Moment) -> Moment {
+        let span = self.pace.heartbeat.max(Duration::from_millis(1));
+        let offset = span.mul_f64(self.pace.phase.clamp(0.0, 1.0));
+        let into = (now.since_origin() + span).saturating_sub(offset).as_nanos() % span.as_nanos();
+        // less than a heartbeat, which fits
+        let into = Duration::from_nanos(u64::try_from(into).unwrap_or_default());
+        now + (span - into)
+    }
+
+    fn risk_at(&self, renewed: Moment) -> Moment {
+        renewed + self.pace.ttl.mul_f64(2.0 / 3.0)
     }
 
     fn deregistered(&mut self, now: Moment, notices: &mut Vec<Notice>) {
@@ -168,37 +241,50 @@ impl Registration {
         self.recover(now, notices);
     }
 
+    /// A failure that was not said needs no word that it is over.
     fn recover(&mut self, now: Moment, notices: &mut Vec<Notice>) {
-        if let Some(outage) = self.outage.take() {
+        if let Some(outage) = self.outage.take().filter(|outage| outage.said) {
             notices.push(Notice::Recovered { failures: outage.failures, lasted: now.since(outage.since) });
         }
     }
 
     fn failed(&mut self, failure: Failure, now: Moment, notices: &mut Vec<Notice>) {
-        let outage =
-            self.outage.get_or_insert_with(|| Outage { since: now, warned: now, failures: 0, error: String::new() });
+        let outage = self.outage.get_or_insert_with(|| Outage {
+            since: now,
+            failures: 0,
+            error: String::new(),
+            said: false,
+            risk_said: false,
+        });
         outage.failures = outage.failures.saturating_add(1);
         outage.error = failure.error;
-        if outage.failures == 1 || now.since(outage.warned) >= WARN_INTERVAL {
-            outage.warned = now;
+        if self.warnings.allow(now) {
+            outage.said = true;
             let (failures, lasted, error) = (outage.failures, now.since(outage.since), outage.error.clone());
             notices.push(Notice::Outage { failures, lasted, error });
         }
-        let wait = self.pace.backoff.delay(outage.failures, failure.jitter);
-        let next = now + wait.max(failure.retry_after.unwrap_or_default());
+        // a server may ask for patience, but not for more than would cost the entry; the jitter comes on top, so
+        // that those who were asked together don't come back together
+        let asked = failure.retry_after.unwrap_or_default().min(self.pace.heartbeat);
+        let next = now + asked + self.pace.backoff.delay(outage.failures, failure.jitter);
         match &mut self.phase {
-            Phase::Joining { due, tried } => (*due, *tried) = (next, true),
-            Phase::Present { due, .. } | Phase::Leaving { due, .. } => *due = next,
+            Phase::Joining { due, .. } | Phase::Present { due, .. } | Phase::Leaving { due, .. } => *due = next,
             Phase::Absent { .. } | Phase::Resumed => {}
         }
     }
 
-    /// An entry that was not renewed for a ttl is gone, whatever we wished.
+    /// What time alone does. An entry that was not renewed for a ttl is gone, whatever we wished.
     fn expire(&mut self, now: Moment, notices: &mut Vec<Notice>) {
         match self.phase {
             Phase::Present { due, renewed } if now >= renewed + self.pace.ttl => {
                 self.phase = Phase::Joining { due, tried: true };
                 notices.push(Notice::Expired);
+            }
+            Phase::Present { renewed, .. } if now >= self.risk_at(renewed) => {
+                if let Some(outage) = self.outage.as_mut().filter(|outage| !outage.risk_said) {
+                    outage.risk_said = true;
+                    notices.push(Notice::AtRisk { left: (renewed + self.pace.ttl).since(now) });
+                }
             }
             Phase::Leaving { until, .. } if now >= until => {
                 self.phase = Phase::Absent { not_before: now };

@@ -3,6 +3,7 @@
 use super::clock::Clock;
 use crate::model::Moment;
 use crate::policy::freshness;
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// Held by one loop, which ticks at each turn.
@@ -36,10 +37,12 @@ impl Beats {
         Beat { clock: self.clock, last }
     }
 
-    /// The last tick of each loop; one that never ticked counts from the start.
-    pub fn snapshot(&self) -> Vec<freshness::Beat> {
+    /// The loops that have not ticked for longer than `limit`; one that never ticked counts from the start.
+    pub fn stale(&self, limit: Duration) -> Vec<&'static str> {
         let last = |receiver: &watch::Receiver<Option<Moment>>| receiver.borrow().unwrap_or(self.born);
-        self.loops.iter().map(|(name, receiver)| freshness::Beat { name, last: last(receiver) }).collect()
+        let beats: Vec<_> =
+            self.loops.iter().map(|(name, receiver)| freshness::Beat { name, last: last(receiver) }).collect();
+        freshness::stale(&beats, self.clock.now(), limit)
     }
 
     /// Returns when every loop has turned once, or one of them ended.

@@ -14,6 +14,7 @@
 
 pub mod beat;
 pub mod clock;
+pub mod engine_restart;
 pub mod locator;
 pub mod prober;
 pub mod registrar;
@@ -21,6 +22,7 @@ pub mod status;
 pub mod supervisor;
 pub mod verifier;
 pub mod watchdog;
+pub mod watcher;
 
 use crate::model::EngineHealth;
 use crate::policy::gate::Verdict;

@@ -95,14 +95,21 @@ fn report(unit: &str, old: &Outlook, new: &Outlook) {
         (Verdict::Undecided | Verdict::Open, Verdict::Closed) => {
             emit(&Event::EngineNotWorking { unit, state: new.health.name(), health: &health });
         }
-        (Verdict::Closed, Verdict::Closed) if old.health.name() != new.health.name() && lasting(&new.health) => {
+        (Verdict::Closed, Verdict::Closed) if lasting(&new.health) && !same_kind(&old.health, &new.health) => {
             emit(&Event::EngineNotWorking { unit, state: new.health.name(), health: &health });
         }
         (Verdict::Open, Verdict::Open) if in_doubt(new) && !in_doubt(old) => {
             emit(&Event::EngineInDoubt { unit, health: &health });
         }
+        (Verdict::Open, Verdict::Open) if in_doubt(old) && matches!(new.health, EngineHealth::Healthy(_)) => {
+            emit(&Event::EngineWorking { unit, health: &health });
+        }
         _ => tracing::debug!(unit, "engine {health}"),
     }
+}
+
+fn same_kind(old: &EngineHealth, new: &EngineHealth) -> bool {
+    lasting(old) && old.name() == new.name()
 }
 
 /// States in which a unit stays until somebody does something.

@@ -58,13 +58,19 @@ fn registered(standing: &Standing, server: &str) -> String {
     match (&standing.status, &standing.why) {
         (RegistrationStatus::Absent, None) => "not registered".to_owned(),
         (RegistrationStatus::Absent, Some(why)) => format!("not registered: {why}"),
+        (RegistrationStatus::Resumed, _) => format!("registered {address} before, to be renewed"),
         (RegistrationStatus::Joining { error: None }, _) => format!("registering {address} at {server}{instead}"),
         (RegistrationStatus::Joining { error: Some(error) }, _) if instead.is_empty() => {
             format!("not registered: {error}")
         }
         (RegistrationStatus::Joining { error: Some(error) }, _) => format!("not yet {address}{instead}: {error}"),
         (RegistrationStatus::Present, _) => format!("registered {address} at {server}"),
-        (RegistrationStatus::Unconfirmed { error }, _) => format!("registered {address}, last beat failed: {error}"),
+        (RegistrationStatus::Unconfirmed { error, at_risk: false }, _) => {
+            format!("registered {address}, last beat failed: {error}")
+        }
+        (RegistrationStatus::Unconfirmed { error, at_risk: true }, _) => {
+            format!("registered {address}, lease at risk: {error}")
+        }
         (RegistrationStatus::Leaving { error: None }, _) => format!("deregistering {address} at {server}"),
         (RegistrationStatus::Leaving { error: Some(error) }, _) => format!("{address} can't be taken out: {error}"),
     }
@@ -100,7 +106,7 @@ mod tests {
     }
 
     fn said(standing: Standing, outlook: Outlook, reach: Option<Reach>) -> String {
-        let mut beats = crate::service::beat::Beats::new(crate::service::clock::Clock::start());
+        let mut beats = crate::service::beat::Beats::new(crate::service::clock::Clock::of_loops());
         let mut status = Status {
             notifier: Arc::new(crate::systemd::notify::SdNotify),
             server: "http://disco:8970".into(),

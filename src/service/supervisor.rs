@@ -3,7 +3,7 @@
 use super::TICK;
 use super::beat::Beat;
 use super::clock::Clock;
-use crate::model::{Moment, UnitView};
+use crate::model::{Limiter, UnitView};
 use crate::systemd::{Observation, UnitSource};
 use crate::telemetry::{Event, emit};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Between two attempts to reach the manager.
 const RETRY: Duration = Duration::from_secs(1);
-/// That the manager can't be reached is said when it begins, and then this often.
+/// That the manager can't be reached is said this often at most.
 const WARN_INTERVAL: Duration = Duration::from_secs(60);
 
 const _: () = assert!(RETRY.as_secs() < TICK.as_secs());
@@ -37,14 +37,14 @@ impl Supervisor {
     }
 
     async fn follow_for_ever(&self) {
-        let mut warned: Option<Moment> = None;
+        let mut warnings = Limiter::new(WARN_INTERVAL);
+        let mut lost_was_said = false;
         loop {
             self.beat.tick();
-            let why = self.units.follow(&mut |observation| self.observe(observation, &mut warned)).await;
-            let now = self.clock.now();
-            if warned.is_none_or(|at| now.since(at) >= WARN_INTERVAL) {
+            let why = self.units.follow(&mut |observation| self.observe(observation, &mut lost_was_said)).await;
+            if warnings.allow(self.clock.now()) {
                 emit(&Event::ManagerLost { unit: &self.unit, reason: &why });
-                warned = Some(now);
+                lost_was_said = true;
             }
             self.publish(UnitView::Unknown(why));
             self.beat.tick();
@@ -52,10 +52,10 @@ impl Supervisor {
         }
     }
 
-    fn observe(&self, observation: Observation, warned: &mut Option<Moment>) {
+    fn observe(&self, observation: Observation, lost_was_said: &mut bool) {
         self.beat.tick();
         let Observation::State(state) = observation else { return };
-        if warned.take().is_some() {
+        if std::mem::take(lost_was_said) {
             emit(&Event::ManagerBack { unit: &self.unit });
         }
         self.publish(UnitView::Known(state));

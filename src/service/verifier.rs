@@ -146,7 +146,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn asks_while_the_engine_works_and_forgets_when_it_leaves() {
         let street = Arc::new(Street(Mutex::new((refused(), 0))));
-        let clock = Clock::start();
+        let clock = Clock::of_loops();
         let (outlooks, outlook_seen) = watch::channel(Outlook::undecided());
         let (addresses, address) = watch::channel(AddressState::Unknown);
         let (reach, seen) = watch::channel(None);

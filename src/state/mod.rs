@@ -1,11 +1,16 @@
 //! The agent's own files in its state directory.
 
+mod access;
+
+pub use access::directory_access;
+
 use crate::model::{HeldEntry, NodeAddress};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -30,6 +35,8 @@ pub struct StateError {
 /// `entries.json` in the state directory; readable by us alone, for a URL holds a token.
 pub struct EntriesFile {
     path: PathBuf,
+    /// A write that timed out may still be under way when the next one begins.
+    writing: Arc<Mutex<()>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -45,7 +52,7 @@ struct Entry {
 
 impl EntriesFile {
     pub fn new(state_directory: &Path) -> Self {
-        Self { path: state_directory.join("entries.json") }
+        Self { path: state_directory.join("entries.json"), writing: Arc::default() }
     }
 
     /// What a former process kept. A file that can't be understood is set aside and reported, never fatal.
@@ -81,9 +88,12 @@ impl HeldEntries for EntriesFile {
         let entries =
             entries.iter().map(|entry| Entry { url: entry.url.clone(), address: entry.address.to_string() }).collect();
         let text = serde_json::to_string(&Document { entries }).map_err(|error| self.error(error.into()))?;
-        let path = self.path.clone();
+        let (path, lock) = (self.path.clone(), Arc::clone(&self.writing));
         // fsync may take as long as the disk likes: not on the runtime, and not waited for without end
-        let writing = tokio::task::spawn_blocking(move || replace(&path, &text));
+        let writing = tokio::task::spawn_blocking(move || {
+            let _turn = lock.lock().unwrap_or_else(PoisonError::into_inner);
+            replace(&path, &text)
+        });
         let written = match timeout(TIMEOUT, writing).await {
             Ok(Ok(written)) => written,
             Ok(Err(panicked)) => Err(io::Error::other(panicked)),

@@ -1,24 +1,14 @@
 //! The state of one unit, from systemd's manager over the system bus.
 
+use super::calls::{MANAGER, MANAGER_PATH, PROPERTIES, Properties, SYSTEMD, UNIT, call, job_kind, load};
 use super::{Observation, UnitSource};
-use crate::model::{Job, JobKind, LoadState, UnitState, UnitView};
-use futures_util::StreamExt;
+use crate::model::{Job, LoadState, UnitState, UnitView};
 use futures_util::stream::{SelectAll, select_all};
-use std::collections::HashMap;
+use futures_util::{FutureExt, StreamExt};
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
-use zbus::{
-    Connection, DynamicType, MatchRule, Message, MessageStream, ObjectPath, OwnedObjectPath, Variant, connection,
-    message,
-};
-
-const SYSTEMD: &str = "org.freedesktop.systemd1";
-const MANAGER_PATH: &str = "/org/freedesktop/systemd1";
-const MANAGER: &str = "org.freedesktop.systemd1.Manager";
-const UNIT: &str = "org.freedesktop.systemd1.Unit";
-const JOB: &str = "org.freedesktop.systemd1.Job";
-const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
+use zbus::{Connection, MatchRule, MessageStream, connection, message};
 
 /// Bounds connecting to the bus, and each call.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -51,19 +41,25 @@ impl SystemdUnit {
     async fn try_look(&self) -> zbus::Result<UnitState> {
         let connection = self.connection().await?;
         let path = load(&connection, &self.name).await?;
-        let reply = call(&connection, &path, (PROPERTIES, "GetAll"), &(UNIT,)).await?;
-        let body = reply.body();
-        let mut properties = Properties(body.deserialize()?);
-        let job = match properties.job() {
-            Some((id, path)) => Some(Job { id, kind: job_kind(&connection, &path).await? }),
-            None => None,
-        };
-        Ok(UnitState {
-            load: LoadState::from(properties.text("LoadState")),
-            active: properties.text("ActiveState").into(),
-            sub: properties.text("SubState").to_owned(),
-            job,
-        })
+        loop {
+            let reply = call(&connection, &path, (PROPERTIES, "GetAll"), &(UNIT,)).await?;
+            let body = reply.body();
+            let mut properties = Properties(body.deserialize()?);
+            let job = match properties.job() {
+                Some((id, path)) => match job_kind(&connection, &path).await? {
+                    Some(kind) => Some(Job { id, kind }),
+                    // the job ended between our two questions, and so did the state that it led from
+                    None => continue,
+                },
+                None => None,
+            };
+            return Ok(UnitState {
+                load: LoadState::from(properties.text("LoadState")),
+                active: properties.text("ActiveState").into(),
+                sub: properties.text("SubState").to_owned(),
+                job,
+            });
+        }
     }
 
     /// Everything that tells of a change of the unit. The matches are added before the first look, so that no
@@ -113,23 +109,29 @@ impl UnitSource for SystemdUnit {
     }
 
     async fn follow(&self, observe: &mut (dyn FnMut(Observation) + Send)) -> String {
+        let why = self.follow_until_broken(observe).await;
+        // a bus that was restarted may leave us a connection that looks open
+        self.forget_connection().await;
+        why
+    }
+}
+
+impl SystemdUnit {
+    async fn follow_until_broken(&self, observe: &mut (dyn FnMut(Observation) + Send)) -> String {
         let mut signals = match timeout(TIMEOUT, self.subscribe()).await {
             Ok(Ok(signals)) => signals,
             Ok(Err(error)) => return explain(&error),
-            Err(_) => {
-                self.forget_connection().await;
-                return no_answer();
-            }
+            Err(_) => return no_answer(),
         };
         let mut quiet_ticks = LOOK_INTERVAL_TICKS;
         loop {
             if quiet_ticks >= LOOK_INTERVAL_TICKS {
+                // One look answers all signals so far. They are taken off the queue first: a full one would keep
+                // the connection from delivering the answer.
+                while let Some(Some(Ok(_))) = signals.next().now_or_never() {}
                 match self.bounded_look().await {
                     Ok(state) => observe(Observation::State(state)),
-                    Err(why) => {
-                        self.forget_connection().await;
-                        return why;
-                    }
+                    Err(why) => return why,
                 }
                 quiet_ticks = 0;
             }
@@ -143,50 +145,6 @@ impl UnitSource for SystemdUnit {
             observe(Observation::Quiet);
         }
     }
-}
-
-/// The properties of a unit, as GetAll gives them.
-struct Properties<'m>(HashMap<&'m str, Variant<'m>>);
-
-impl Properties<'_> {
-    fn text(&mut self, name: &str) -> &str {
-        match self.0.get(name) {
-            Some(Variant::Str(text)) => text.as_str(),
-            _ => "",
-        }
-    }
-
-    /// `Job` is `(uo)`, with 0 for none.
-    fn job(&mut self) -> Option<(u32, OwnedObjectPath)> {
-        let (id, path): (u32, OwnedObjectPath) = self.0.remove("Job")?.try_into().ok()?;
-        (id != 0).then_some((id, path))
-    }
-}
-
-/// A job that ended between our two questions can't be asked any more.
-async fn job_kind(connection: &Connection, path: &ObjectPath<'_>) -> zbus::Result<JobKind> {
-    match call(connection, path, (PROPERTIES, "Get"), &(JOB, "JobType")).await {
-        Ok(reply) => match reply.body().deserialize()? {
-            Variant::Str(text) => Ok(JobKind::from(text.as_str())),
-            _ => Ok(JobKind::Other),
-        },
-        Err(zbus::Error::MethodError(..) | zbus::Error::FDO(_)) => Ok(JobKind::Other),
-        Err(error) => Err(error),
-    }
-}
-
-/// LoadUnit rather than GetUnit: it answers for a unit that is not loaded, or does not exist.
-async fn load(connection: &Connection, unit: &str) -> zbus::Result<OwnedObjectPath> {
-    call(connection, MANAGER_PATH, (MANAGER, "LoadUnit"), &(unit,)).await?.body().deserialize()
-}
-
-async fn call<'p, P, B>(connection: &Connection, path: P, method: (&str, &str), body: &B) -> zbus::Result<Message>
-where
-    P: TryInto<ObjectPath<'p>>,
-    P::Error: Into<zbus::Error>,
-    B: serde::Serialize + DynamicType,
-{
-    connection.call_method(Some(SYSTEMD), path, Some(method.0), method.1, body).await
 }
 
 fn no_answer() -> String {

@@ -1,7 +1,12 @@
 //! systemd: its manager over D-Bus, and the notify socket.
 
 pub mod bus;
+mod calls;
+mod fault;
+pub mod manager;
 pub mod notify;
+
+pub use fault::ManagerError;
 
 use crate::model::{UnitState, UnitView};
 

@@ -51,6 +51,11 @@ pub enum Event<'a> {
         failures: u32,
         lasted: Duration,
     },
+    LeaseAtRisk {
+        address: &'a str,
+        server: &'a str,
+        left: Duration,
+    },
     LeaseExpired {
         address: &'a str,
         server: &'a str,
@@ -131,6 +136,7 @@ impl Event<'_> {
             Self::Deregistered { .. } => ("deregistered", Level::Info, "8bfeaae4420446b1aea74afe5cd15536"),
             Self::DiscoveryFailing { .. } => ("discovery-failing", Level::Warning, "47e224d664d34669a3b3b9d060d3aa65"),
             Self::DiscoveryRecovered { .. } => ("discovery-recovered", Level::Info, "9b04529235f34a61b294be51b003d4b1"),
+            Self::LeaseAtRisk { .. } => ("lease-at-risk", Level::Warning, "8f3d0b0e6a5c4f0f9d1b7a52c8e4d613"),
             Self::LeaseExpired { .. } => ("lease-expired", Level::Warning, "81cfa6cbca97447f86e38ab59a4099fe"),
             Self::LeaveFailed { .. } => ("leave-failed", Level::Warning, "36756da8fcbe4301a2ae4eb6872f5e72"),
             Self::EngineWorking { .. } => ("engine-working", Level::Info, "188fe8233e874294bce850e6174431a7"),
@@ -162,9 +168,9 @@ impl Event<'_> {
             Self::Started { version, address, server } => {
                 Fields { version: Some(version), address: Some(address), server: Some(server), ..none }
             }
-            Self::Registered { address, server } | Self::LeaseExpired { address, server } => {
-                Fields { address: Some(address), server: Some(server), ..none }
-            }
+            Self::Registered { address, server }
+            | Self::LeaseAtRisk { address, server, .. }
+            | Self::LeaseExpired { address, server } => Fields { address: Some(address), server: Some(server), ..none },
             Self::Deregistered { address, server, reason } | Self::LeaveFailed { address, server, reason } => {
                 Fields { address: Some(address), server: Some(server), reason: Some(reason), ..none }
             }
@@ -206,7 +212,7 @@ impl fmt::Display for Event<'_> {
                 write!(f, "swarm-agent {version} started: {address} goes to {server} while the engine works")
             }
             Self::Stopping { keeps_entry: true } => f.write_str("restarting: the entry stays for the next process"),
-            Self::Stopping { keeps_entry: false } => f.write_str("stopping: the entry is taken out"),
+            Self::Stopping { keeps_entry: false } => f.write_str("stopping"),
             Self::Registered { address, server } => write!(f, "registered {address} at {server}"),
             Self::Deregistered { address, server, reason } => {
                 write!(f, "deregistered {address} at {server}: {reason}")
@@ -218,6 +224,9 @@ impl fmt::Display for Event<'_> {
             Self::DiscoveryRecovered { server, failures, lasted } => {
                 let (plural, lasted) = (if *failures == 1 { "" } else { "s" }, seconds(*lasted));
                 write!(f, "discovery at {server} recovered after {lasted} ({failures} failed attempt{plural})")
+            }
+            Self::LeaseAtRisk { address, server, left } => {
+                write!(f, "lease at risk: the entry {address} at {server} expires in {}", seconds(*left))
             }
             Self::LeaseExpired { address, server } => {
                 write!(f, "the entry {address} at {server} was not renewed within its ttl and has expired")

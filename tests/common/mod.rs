@@ -22,6 +22,8 @@ pub fn agent() -> Command {
     for name in ["STATE_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_USEC", "SWARM_DISCOVERY"] {
         command.env_remove(name);
     }
+    // this host's own configuration is none of the tests' business
+    command.env("SWARM_AGENT_CONFIG_ROOT", "/nonexistent");
     command
 }
 

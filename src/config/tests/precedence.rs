@@ -156,3 +156,26 @@ fn one_key_can_be_required_by_a_command_of_its_own() -> TestResult {
     assert!(merged.require::<crate::model::DiscoveryUrl>("discovery.url").is_err());
     Ok(())
 }
+
+#[test]
+fn what_is_wrong_does_not_hide_what_is_right() -> TestResult {
+    let root = Root::new(&[(MAIN, &format!("{REQUIRED}ttl = 90\nheartbeat = \"5s\"\n"))])?;
+    let (merged, settings) = super::super::inspect_agent(&root.sources());
+    assert_eq!(settings.err().map(|errors| errors.len()), Some(1));
+    let shown = |path: &str| merged.entries().find(|(key, _)| key.path == path).and_then(|(_, value)| value);
+    assert_eq!(shown("discovery.heartbeat").map(|(text, _)| text), Some("5s"));
+    assert_eq!(shown("discovery.url").map(|(text, _)| text), Some("http://disco:8970/v1/clusters/***"));
+    Ok(())
+}
+
+#[test]
+fn nothing_is_registered_in_a_list_that_can_only_be_read() -> TestResult {
+    for (url, scheme) in [("a:1,b:1", "nodes"), ("nodes://a:1", "nodes"), ("file:///etc/nodes", "file")] {
+        let root = Root::new(&[(MAIN, &format!("[discovery]\nurl = \"{url}\"\nadvertise = \"10.0.0.5:2375\"\n"))])?;
+        let errors = root.errors(&root.sources());
+        let expected = format!("/{MAIN}:2:7: discovery.url: {scheme}:// is a list that can only be read");
+        assert!(matches!(&errors[..], [error] if error.starts_with(&expected)), "{errors:?}");
+        assert!(load(&root.sources())?.require::<crate::model::DiscoveryUrl>("discovery.url").is_ok());
+    }
+    Ok(())
+}

@@ -171,6 +171,13 @@ fn a_broken_bus_says_nothing_about_the_engine() {
 }
 
 #[test]
+fn our_own_permissions_are_not_called_the_engines_fault() {
+    let denied = || Input::Probe(Err(ProbeFault::Permission { socket: "/run/docker.sock".into() }));
+    let gate = run([(0, unit("active", None)), (0, denied()), (1, denied()), (2, denied())]);
+    assert_eq!((gate.verdict(), gate.health().name()), (Verdict::Closed, "unknown"));
+}
+
+#[test]
 fn without_any_proof_the_entry_does_not_stay_for_ever() {
     let not_connected = || Input::Probe(Err(ProbeFault::NotConnected));
     let gate = healthy().step(Input::Unit(UnitView::Unknown("the bus is gone".into())), at(10));

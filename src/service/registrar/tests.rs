@@ -1,15 +1,16 @@
 //! Under paused time, with a discovery service that does what a real one can't be made to do on demand.
 
 use super::*;
-use crate::discovery::Listing;
-use crate::model::{Backoff, EngineHealth, Finding};
+use crate::discovery::{Backend, Listing};
+use crate::model::{AddressState, AdvertiseCheck, Backoff, EngineHealth, Finding, Reach, RegistrationStatus};
 use crate::policy::registration::Pace;
+use crate::service::Outlook;
 use crate::service::beat::Beats;
 use crate::service::watchdog::{STALE_AFTER, Watchdog};
 use crate::state::StateError;
 use crate::systemd::notify::{Message, Notifier};
 use std::sync::Mutex;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// How the discovery service behaves.
 #[derive(Clone, Copy, PartialEq)]
@@ -26,11 +27,13 @@ struct World {
     mood: Arc<Mutex<Mood>>,
     /// Everything that happened, in order.
     log: Arc<Mutex<Vec<String>>>,
+    /// Addresses at a server that hangs.
+    lost: Vec<String>,
 }
 
 impl World {
     fn new(mood: Mood) -> Self {
-        Self { mood: Arc::new(Mutex::new(mood)), log: Arc::default() }
+        Self { mood: Arc::new(Mutex::new(mood)), log: Arc::default(), lost: Vec::new() }
     }
 
     async fn happen(&self, what: String) -> Result<(), BackendError> {
@@ -64,6 +67,10 @@ impl Backend for World {
     }
 
     async fn deregister(&self, address: &NodeAddress) -> Result<(), BackendError> {
+        if self.lost.contains(&address.to_string()) {
+            self.log.lock().unwrap().push(format!("lost {address}"));
+            std::future::pending::<()>().await;
+        }
         self.happen(format!("deregister {address}")).await
     }
 
@@ -100,7 +107,6 @@ struct Running {
     stop: CancellationToken,
     task: tokio::task::JoinHandle<()>,
     beats: Beats,
-    clock: Clock,
 }
 
 /// `held`: what a former process left; the last one is resumed.
@@ -109,22 +115,28 @@ fn start(world: &World, held: &[&str]) -> Running {
 }
 
 fn start_checked(world: &World, held: &[&str], check: AdvertiseCheck) -> Running {
-    let clock = Clock::start();
-    let mut beats = Beats::new(clock);
+    start_with(world, held, check, Clock::of_loops())
+}
+
+fn start_with(world: &World, held: &[&str], check: AdvertiseCheck, clock: Clock) -> Running {
+    let mut beats = Beats::new(Clock::of_loops());
     let (outlook, outlook_seen) = watch::channel(Outlook::undecided());
     let (address, address_seen) = watch::channel(resolved("10.0.0.5:2375"));
     let (reach, reach_seen) = watch::channel(None);
     let (standing, standing_seen) = watch::channel(Standing::none());
     let (farewell, farewell_seen) = watch::channel(Farewell::Keep);
     let backoff = Backoff { base: Duration::from_secs(1), cap: Duration::from_secs(30) };
-    let pace = Pace { heartbeat: Duration::from_secs(60), ttl: Duration::from_secs(180), backoff };
+    let pace = Pace { heartbeat: Duration::from_secs(60), ttl: Duration::from_secs(180), phase: 0.0, backoff };
     let mut held: Vec<Place> = held.iter().map(|address| world.place(address)).collect();
     let place = held.pop();
-    let registrar = Registrar {
+    let registrar = Registrar::new(Parts {
         site: world.site(),
         policy: Registration::new(pace, place.is_some(), clock.now()),
         place,
-        former: held.into_iter().map(|place| Former { place, until: None }).collect(),
+        former: held
+            .into_iter()
+            .map(|place| Former { place, due: clock.now(), until: clock.now() + pace.ttl })
+            .collect(),
         ttl: pace.ttl,
         entries: Arc::new(world.clone()),
         inputs: Inputs { outlook: outlook_seen, address: address_seen, check, reach: Some(reach_seen) },
@@ -132,11 +144,10 @@ fn start_checked(world: &World, held: &[&str], check: AdvertiseCheck) -> Running
         farewell: farewell_seen,
         beat: beats.add("registrar"),
         clock,
-        progress: Progress::default(),
-    };
+    });
     let stop = CancellationToken::new();
     let task = tokio::spawn(registrar.run(stop.clone()));
-    Running { outlook, address, reach, standing: standing_seen, farewell, stop, task, beats, clock }
+    Running { outlook, address, reach, standing: standing_seen, farewell, stop, task, beats }
 }
 
 fn resolved(address: &str) -> AddressState {
@@ -209,7 +220,7 @@ async fn a_server_that_hangs_does_not_hold_a_stop_up() {
     let running = start(&world, &[]);
     running.say(Verdict::Open).await;
     *world.mood.lock().unwrap() = Mood::Stuck;
-    assert!(running.end(Farewell::Leave).await <= FAREWELL_LIMIT);
+    assert!(running.end(Farewell::Leave).await <= farewell::LIMIT);
     assert_ne!(world.log().last().map(String::as_str), Some("keep []"), "the next process must know of the entry");
 }
 
@@ -331,11 +342,9 @@ async fn watched(mood: Mood) -> (u32, bool) {
     let running = start(&world, &[]);
     running.say(Verdict::Open).await;
     let pings = Arc::new(Pings::default());
-    let Running {
-        beats, clock, stop, outlook: _outlook, farewell: _farewell, address: _address, reach: _reach, ..
-    } = running;
+    let Running { beats, stop, outlook: _outlook, farewell: _farewell, address: _address, reach: _reach, .. } = running;
     let notifier: Arc<dyn Notifier> = pings.clone();
-    let watchdog = Watchdog { notifier, beats, clock, timeout: Some(Duration::from_secs(30)) };
+    let watchdog = Watchdog { notifier, beats, timeout: Some(Duration::from_secs(30)) };
     let task = tokio::spawn(watchdog.run(stop.clone()));
     sleep(Duration::from_secs(60)).await;
     let early = *pings.0.lock().unwrap();
@@ -352,4 +361,43 @@ async fn a_future_that_never_completes_stops_the_pings_and_a_hung_server_does_no
     let (pings, stale) = watched(Mood::Slow).await;
     assert!(pings >= 600 / 5 - 1 && !stale, "{pings} pings");
     assert!(STALE_AFTER > Duration::from_secs(15) + TICK);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_was_suspended_beats_at_once_and_no_loop_is_called_stale() {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static SLEPT: AtomicU64 = AtomicU64::new(0);
+    let world = World::new(Mood::Well);
+    let clock = Clock::with(|| Duration::from_secs(SLEPT.load(Ordering::Relaxed)));
+    let running = start_with(&world, &[], AdvertiseCheck::Warn, clock);
+    running.say(Verdict::Open).await;
+    let beats = || world.log().iter().filter(|line| line.starts_with("register")).count();
+    assert_eq!(beats(), 1);
+    SLEPT.store(3600, Ordering::Relaxed);
+    sleep(TICK + Duration::from_millis(1)).await;
+    assert_eq!(beats(), 2, "an hour later the lease is gone, and the next beat is not due for 55 s by the other clock");
+    assert!(running.beats.stale(STALE_AFTER).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_former_server_that_hangs_holds_nothing_up() {
+    let world = World { lost: vec!["10.0.0.4:2375".to_owned()], ..World::new(Mood::Well) };
+    let running = start(&world, &["10.0.0.4:2375"]);
+    running.say(Verdict::Open).await;
+    sleep(Duration::from_millis(10)).await;
+    assert!(world.log().contains(&"lost 10.0.0.4:2375".to_owned()));
+    assert!(running.end(Farewell::Leave).await <= farewell::LIMIT);
+    assert!(world.log().contains(&"deregister 10.0.0.5:2375".to_owned()), "{:?}", world.log());
+    assert_eq!(world.log().last().map(String::as_str), Some("keep [10.0.0.4:2375]"), "it may still be there");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_former_entry_goes_when_the_engine_is_down_too() {
+    let world = World::new(Mood::Well);
+    let running = start(&world, &["10.0.0.4:2375"]);
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(world.log(), Vec::<String>::new(), "the engine is not judged yet");
+    running.say(Verdict::Closed).await;
+    sleep(TICK).await;
+    assert_eq!(world.log(), ["deregister 10.0.0.4:2375", "keep []"]);
 }

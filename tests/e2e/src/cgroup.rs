@@ -15,6 +15,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
 use nix::unistd::Pid;
 
+use crate::store::remove_if_there;
 use crate::wait::{wait_for, wait_for_every};
 
 const OWN_MOUNT: &str = "/run/swarm-agent-e2e/cgroup2";
@@ -85,12 +86,12 @@ impl Cgroup {
         fs::read_to_string(self.0.join("cgroup.events")).is_ok_and(|e| e.lines().any(|l| l == "populated 1"))
     }
 
-    /// Kills everything in it and below, forks in progress included, and waits until nothing is left.
+    /// Kills everything in it and below, forks in progress included, until nothing is left. More than once, because a
+    /// process that was on its way into it joins after the first time.
     pub fn kill(&self) -> Result<()> {
-        let by_kernel = fs::write(self.0.join("cgroup.kill"), "1").is_ok();
         let what = format!("the end of all processes in {}", self.0.display());
         wait_for_every(Duration::from_millis(3), &what, Duration::from_secs(30), || {
-            if !by_kernel {
+            if fs::write(self.0.join("cgroup.kill"), "1").is_err() {
                 self.kill_each();
             }
             !self.is_populated()
@@ -107,17 +108,12 @@ impl Cgroup {
         }
     }
 
-    /// Removes it with all below; nothing may live in it any more.
-    pub fn remove(&self) -> Result<()> {
+    /// Kills everything in it and removes it with all below.
+    pub fn destroy(&self) -> Result<()> {
         let what = format!("the removal of the cgroup {}", self.0.display());
-        wait_for(&what, Duration::from_secs(10), || {
-            for dir in self.tree() {
-                match fs::remove_dir(&dir) {
-                    Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
-                    _ => {}
-                }
-            }
-            Ok(())
+        wait_for(&what, Duration::from_secs(40), || -> Result<()> {
+            self.kill()?;
+            self.tree().iter().try_for_each(|dir| Ok(remove_if_there(fs::remove_dir(dir))?))
         })
     }
 

@@ -250,6 +250,7 @@ fn prepare(dir: &ClusterDir) -> Result<()> {
     cgroup.create()?;
     cgroup.delegate();
     cgroup.child("keepers").create()?;
+    cgroup.child("tools").create()?;
     net::create_bridge(dir.id())?;
     let disks = dir.disks();
     fs::create_dir_all(&disks)?;

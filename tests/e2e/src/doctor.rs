@@ -119,5 +119,5 @@ fn load_overlay() -> bool {
 fn cgroup_works() -> Result<()> {
     let probe = Cgroup::top()?.child(&format!("doctor-{}", std::process::id()));
     probe.create()?;
-    probe.remove()
+    probe.destroy()
 }

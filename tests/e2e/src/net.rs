@@ -9,6 +9,8 @@ use anyhow::Result;
 use crate::process::host_tool;
 
 const NETNS_FOLDER: &str = "/run/netns";
+/// Cluster and machine follow, with a dot between; neither holds one.
+const PREFIX: &str = "swe2e.";
 
 /// The address of the bridge, which is also where host processes in the cluster's namespace can be reached.
 pub const BRIDGE_IP: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 254);
@@ -19,11 +21,11 @@ pub fn machine_ip(index: u8) -> Ipv4Addr {
 
 /// The namespace of a cluster's bridge.
 pub fn bridge_netns(cluster: &str) -> String {
-    format!("swe2e.{cluster}")
+    format!("{PREFIX}{cluster}")
 }
 
 pub fn machine_netns(cluster: &str, machine: &str) -> String {
-    format!("swe2e.{cluster}.{machine}")
+    format!("{PREFIX}{cluster}.{machine}")
 }
 
 pub fn netns_path(name: &str) -> PathBuf {
@@ -80,16 +82,21 @@ pub fn remove_machine(cluster: &str, machine: &str, index: u8) -> Result<()> {
 
 /// Removes every namespace of a cluster.
 pub fn remove_all(cluster: &str) -> Result<()> {
-    namespaces_of(cluster).iter().try_for_each(|name| remove(name))
+    let of_cluster = |name: &&String| name.split('.').nth(1) == Some(cluster);
+    ours().iter().filter(of_cluster).try_for_each(|name| remove(name))
 }
 
-/// The namespaces of a cluster that exist now.
-pub fn namespaces_of(cluster: &str) -> Vec<String> {
-    let bridge = bridge_netns(cluster);
-    let prefix = format!("{bridge}.");
+/// The clusters that have a namespace now, whichever store they belong to.
+pub fn clusters() -> Vec<String> {
+    let mut found: Vec<String> = ours().iter().filter_map(|n| n.split('.').nth(1)).map(str::to_owned).collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
+fn ours() -> Vec<String> {
     let entries = std::fs::read_dir(NETNS_FOLDER).into_iter().flatten().flatten();
-    let names = entries.filter_map(|e| e.file_name().into_string().ok());
-    names.filter(|n| *n == bridge || n.starts_with(&prefix)).collect()
+    entries.filter_map(|e| e.file_name().into_string().ok()).filter(|n| n.starts_with(PREFIX)).collect()
 }
 
 fn remove(netns: &str) -> Result<()> {

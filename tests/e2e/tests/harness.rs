@@ -1,5 +1,6 @@
 //! The harness itself: what the other tests take for granted.
 
+use std::io::Read;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -11,7 +12,7 @@ use e2e::cgroup::Cgroup;
 use e2e::{Cluster, Direction, Image, Signal, TestResult, doctor, wait_for};
 
 const SECOND: Duration = Duration::from_secs(1);
-/// Set in the process that `victim_with_cluster` starts: where it names its cluster.
+/// Set in the process that `Victim` starts: where it names its cluster.
 const VICTIM: &str = "SWARM_E2E_VICTIM";
 
 /// Namespaces, cgroups, processes, mounts and folders that bear the name of a cluster.
@@ -67,7 +68,10 @@ fn three_machines_are_whole_and_reach_each_other_unless_cut_off() -> TestResult 
     assert!(pings(&a, b.ip()));
 
     let id = cluster.id().to_owned();
+    let mut late = cluster.command_in_net("true");
+    assert!(late.status()?.success());
     drop(cluster);
+    assert!(!late.stderr(Stdio::null()).status()?.success(), "no cluster would end it");
     assert_eq!(traces(&id), Vec::<String>::new());
     Ok(())
 }
@@ -182,31 +186,51 @@ fn a_panic_cleans_up() {
     assert_eq!(traces(&id), Vec::<String>::new());
 }
 
-/// A process that owns a cluster with a machine, and the name of that cluster.
-fn victim_with_cluster() -> e2e::Result<(Child, String)> {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let count = COUNT.fetch_add(1, Relaxed);
-    let report = env::temp_dir().join(format!("swarm-e2e-victim-{}-{count}", std::process::id()));
-    let mut victim = Command::new(env::current_exe()?)
-        .args(["victim", "--exact", "--ignored", "--nocapture"])
-        .env(VICTIM, &report)
-        .stdout(Stdio::null())
-        .spawn()?;
-    let id = wait_for("the victim's machine", SECOND * 60, || {
-        assert!(victim.try_wait().unwrap().is_none(), "the victim ended by itself");
-        fs::read_to_string(&report).ok().filter(|s| s.ends_with('\n'))
-    })?;
-    fs::remove_file(&report)?;
-    Ok((victim, id.trim().to_owned()))
+/// A process that owns a cluster with a machine.
+struct Victim {
+    process: Child,
+    cluster: String,
+}
+
+impl Victim {
+    fn new() -> e2e::Result<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Relaxed);
+        let report = env::temp_dir().join(format!("swarm-e2e-victim-{}-{count}", std::process::id()));
+        let process = Command::new(env::current_exe()?)
+            .args(["victim", "--exact", "--ignored", "--nocapture"])
+            .env(VICTIM, &report)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()?;
+        let mut victim = Self { process, cluster: String::new() };
+        victim.cluster = wait_for("the victim's machine", SECOND * 120, || {
+            assert!(victim.process.try_wait().unwrap().is_none(), "the victim ended by itself");
+            fs::read_to_string(&report).ok()?.strip_suffix('\n').map(str::to_owned)
+        })?;
+        fs::remove_file(&report)?;
+        assert!(traces(&victim.cluster).len() > 5);
+        Ok(victim)
+    }
+
+    fn kill(&mut self) -> e2e::Result<()> {
+        self.process.kill()?;
+        self.process.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Victim {
+    fn drop(&mut self) {
+        let _ = self.kill();
+    }
 }
 
 #[test]
 fn a_killed_owner_leaves_nothing() -> TestResult {
-    let (mut victim, id) = victim_with_cluster()?;
-    assert!(traces(&id).len() > 5);
+    let mut victim = Victim::new()?;
     victim.kill()?;
-    victim.wait()?;
-    wait_for("the janitor's work", SECOND * 20, || match traces(&id) {
+    wait_for("the janitor's work", SECOND * 20, || match traces(&victim.cluster) {
         left if left.is_empty() => Ok(()),
         left => Err(left.join("\n")),
     })?;
@@ -215,20 +239,17 @@ fn a_killed_owner_leaves_nothing() -> TestResult {
 
 #[test]
 fn what_a_killed_janitor_left_is_removed_by_the_next_run() -> TestResult {
-    let (mut victim, id) = victim_with_cluster()?;
-    let processes = traces(&id);
-    let janitor = processes
-        .iter()
-        .find_map(|t| t.strip_prefix("process ")?.split_once(": ").filter(|p| p.1.contains(" janitor ")));
-    let janitor: i32 = janitor.unwrap().0.parse()?;
+    let mut victim = Victim::new()?;
+    let processes = traces(&victim.cluster);
+    let mut processes = processes.iter().filter_map(|t| t.strip_prefix("process ")?.split_once(": "));
+    let janitor: i32 = processes.find(|(_, command)| command.contains(" janitor ")).unwrap().0.parse()?;
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(janitor), Signal::SIGKILL)?;
     // While the owner lives the cluster is not abandoned.
     drop(Cluster::new("other-run")?);
-    assert!(traces(&id).len() > 5);
+    assert!(traces(&victim.cluster).len() > 5);
     victim.kill()?;
-    victim.wait()?;
     drop(Cluster::new("next-run")?);
-    assert_eq!(traces(&id), Vec::<String>::new());
+    assert_eq!(traces(&victim.cluster), Vec::<String>::new());
     Ok(())
 }
 
@@ -269,6 +290,7 @@ fn victim() -> TestResult {
     let _tool = cluster.command_in_net("sleep").arg("1000").spawn()?;
     let _inside = m.spawn(["sleep", "1000"])?;
     fs::write(report_to, format!("{}\n", cluster.id()))?;
-    std::thread::sleep(SECOND * 300);
+    // Until it is killed, or the test that should do so is gone.
+    std::io::stdin().read_to_end(&mut Vec::new())?;
     Ok(())
 }

@@ -7,15 +7,14 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use nix::mount::{MntFlags, umount2};
 
+use crate::cgroup::Cgroup;
 use crate::net;
 use crate::store::{ClusterDir, MachineDir, Store, remove_if_there};
 use crate::wait::wait_for;
 
 /// Removes everything of a cluster. What is gone already is no error, so it can be tried again.
 pub fn remove_cluster(dir: &ClusterDir) -> Result<()> {
-    let cgroup = dir.cgroup()?;
-    cgroup.kill()?;
-    cgroup.remove()?;
+    dir.cgroup()?.destroy()?;
     net::remove_all(dir.id())?;
     // The lock comes last: it tells other runs that somebody is at work here.
     remove_folder(&dir.disks())?;
@@ -32,7 +31,7 @@ pub fn remove_machine(dir: &MachineDir) -> Result<()> {
         cgroup.kill()?;
         lock.try_lock().context("its supervisor is still there")
     })?;
-    cgroup.remove()?;
+    cgroup.destroy()?;
     if let Ok(spec) = dir.spec() {
         net::remove_machine(dir.cluster().id(), dir.name(), spec.index)?;
     }
@@ -48,6 +47,14 @@ pub fn collect_garbage(store: &Store) -> Result<Vec<String>> {
         if !dir.persistent_mark().exists() && is_abandoned(&dir) {
             remove_cluster(&dir).with_context(|| format!("failed to remove the leftover cluster {}", dir.id()))?;
             removed.push(dir.id().to_owned());
+        }
+    }
+    for id in net::clusters() {
+        // Made by an `ip` that was under way when its cluster was removed. A cluster that lives, in this store or in
+        // another, has had a cgroup since before it had a network.
+        if !store.cluster(&id).path().exists() && !Cgroup::top()?.child(&id).path().exists() {
+            net::remove_all(&id)?;
+            removed.push(id);
         }
     }
     Ok(removed)

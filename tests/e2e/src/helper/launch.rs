@@ -30,8 +30,7 @@ pub fn launch(machine: &Path) -> Result<()> {
 /// A fresh one for every boot: systemd-nspawn gives controllers to its children, and then its parent may hold no process.
 fn enter_cgroup(dir: &MachineDir) -> Result<()> {
     let cgroup = dir.cgroup()?;
-    cgroup.kill()?;
-    cgroup.remove()?;
+    cgroup.destroy()?;
     cgroup.create()?;
     cgroup.join()
 }
@@ -102,9 +101,8 @@ fn machine_id(disk: &Disk) -> Option<String> {
 /// Becomes a host program inside a network namespace of the cluster, where it also dies with the cluster.
 pub fn enter_netns(cluster: &Path, netns: &Path, program: &[OsString]) -> Result<()> {
     let (name, args) = program.split_first().context("no program to run")?;
-    let cgroup = ClusterDir::at(cluster)?.cgroup()?.child("tools");
-    cgroup.create()?;
-    cgroup.join()?;
+    // Not created here: if it is gone, so is the cluster, and nobody would end what we start.
+    ClusterDir::at(cluster)?.cgroup()?.child("tools").join()?;
     let file = File::open(netns).with_context(|| format!("failed to open {}", netns.display()))?;
     setns(file, CloneFlags::CLONE_NEWNET).with_context(|| format!("failed to enter {}", netns.display()))?;
     let error = Command::new(name).args(args).exec();

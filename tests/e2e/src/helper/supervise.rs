@@ -71,9 +71,7 @@ impl Supervisor {
         let waiter = thread::spawn(move || report_exit(child, &address));
         let code = self.listen()?;
         let _ = waiter.join();
-        let cgroup = self.dir.cgroup()?;
-        cgroup.kill()?;
-        cgroup.remove()?;
+        self.dir.cgroup()?.destroy()?;
         self.state = State { boot, exit: Some(code), ..State::default() };
         self.tell(Event::Exit(code))?;
         Ok(code)

@@ -9,10 +9,10 @@ use crate::fleet::{DISCOVERY_FAILING, DISCOVERY_RECOVERED, Fleet, SECOND, SERVER
 use crate::relay::{Mode, Relay};
 
 /// Short enough that an entry expires during each of the outages.
-const QUICK: &str = "heartbeat = \"5s\"\nttl = \"20s\"\n";
+pub const QUICK: &str = "heartbeat = \"5s\"\nttl = \"20s\"\n";
 
 /// Runs an outage of `length`; the agent must live through it, say so at most once a minute, and be back.
-fn outage(
+pub fn outage(
     fleet: &Fleet,
     length: Duration,
     begin: impl FnOnce() -> e2e::Result<()>,

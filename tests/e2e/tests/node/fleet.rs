@@ -20,10 +20,12 @@ pub const CONFIG_INVALID: &str = "19fe88b4af50459c9e94e3208a6d059c";
 
 /// The package under test: what `make deb` built.
 pub fn package() -> Result<PathBuf> {
-    let path = std::env::var_os("SWARM_AGENT_DEB").map(PathBuf::from);
+    let path = std::env::var_os("SWARM_E2E_PACKAGE").map(PathBuf::from);
     match path.filter(|path| path.is_file()) {
         Some(path) => Ok(path),
-        None => anyhow::bail!("SWARM_AGENT_DEB names no package: run `make test`, or set it to what `make deb` built"),
+        None => {
+            anyhow::bail!("SWARM_E2E_PACKAGE names no package: run `make test`, or set it to what `make deb` built")
+        }
     }
 }
 
@@ -44,9 +46,13 @@ pub struct Fleet {
 impl Fleet {
     /// Both machines booted, the package installed, the server serving; the agent not yet configured.
     pub fn boot(name: &str) -> Result<Self> {
+        Self::boot_on(name, Image::base()?)
+    }
+
+    fn boot_on(name: &str, image: Image) -> Result<Self> {
         let cluster = Cluster::new(name)?;
         let server = cluster.machine("server").dont_wait_for_docker();
-        let [server, node] = cluster.boot_all([server, cluster.machine("node")])?;
+        let [server, node] = cluster.boot_all([server, cluster.machine("node").image(image)])?;
         install(&server)?;
         install(&node)?;
         server.write(
@@ -60,11 +66,19 @@ impl Fleet {
 
     /// The whole path: booted, configured with these further lines, enabled, registered.
     pub fn registered(name: &str, more: &str) -> Result<Self> {
-        let fleet = Self::boot(name)?;
-        fleet.configure(&fleet.server_url(), more)?;
-        fleet.enable()?;
-        fleet.lister()?.wait_present(&fleet.address(), 20 * SECOND)?;
-        Ok(fleet)
+        Self::boot(name)?.register(more)
+    }
+
+    /// The same with another image on the node.
+    pub fn registered_on(name: &str, image: Image) -> Result<Self> {
+        Self::boot_on(name, image)?.register("")
+    }
+
+    fn register(self, more: &str) -> Result<Self> {
+        self.configure(&self.server_url(), more)?;
+        self.enable()?;
+        self.lister()?.wait_present(&self.address(), 20 * SECOND)?;
+        Ok(self)
     }
 
     /// The agent's configuration; `more` begins inside `[discovery]`.

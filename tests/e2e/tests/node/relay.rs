@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use e2e::{Cluster, Result};
 use nix::sched::{CloneFlags, setns};
@@ -15,6 +16,10 @@ pub enum Mode {
     Pass,
     /// Answers every request with 500 itself.
     Answer500,
+    /// Passes each request on after a while.
+    Slow(Duration),
+    /// Closes the connection at each request, without an answer.
+    Reset,
 }
 
 #[derive(Clone)]
@@ -100,10 +105,20 @@ fn relay(mut client: TcpStream, server: SocketAddr, shared: &Shared, index: usiz
             return None;
         };
         lock(&shared.seen)[index].extend_from_slice(&buffer[..count]);
-        match *lock(&shared.mode) {
+        let mode = *lock(&shared.mode);
+        match mode {
             Mode::Pass => upstream.write_all(&buffer[..count]).ok()?,
+            Mode::Slow(pause) => {
+                thread::sleep(pause);
+                upstream.write_all(&buffer[..count]).ok()?;
+            }
             Mode::Answer500 => {
-                client.write_all(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n").ok()?
+                client.write_all(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n").ok()?;
+            }
+            Mode::Reset => {
+                let _ = upstream.shutdown(Shutdown::Both);
+                let _ = client.shutdown(Shutdown::Both);
+                return None;
             }
         }
     }

@@ -1,0 +1,103 @@
+//! The part of `check-config --connect` that looks at the world: read-only, and careful not to start the engine.
+
+use super::exit::Failure;
+use crate::config::settings::{AgentSettings, DiscoverySettings, ServerSettings};
+use crate::discovery::{self, Timeouts};
+use crate::engine::{DockerEngine, Engine, socket_access};
+use crate::policy::checkup::{self, Finding};
+use crate::state::directory_access;
+use crate::systemd::UnitSource;
+use crate::systemd::bus::SystemdUnit;
+use nix::unistd::{User, geteuid};
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpListener};
+
+/// What `swarm-agent run` would find.
+pub async fn agent(settings: &AgentSettings) -> Vec<Finding> {
+    let user = user();
+    let engine = &settings.engine;
+    let mut findings = discovery(&settings.discovery).await;
+    let view = SystemdUnit::new(engine.unit.clone()).look().await;
+    findings.extend(checkup::unit(&engine.unit, &view));
+    findings.push(checkup::socket(&engine.socket, &socket_access(&engine.socket), &user));
+    let answer = if checkup::may_ask(&view) {
+        Some(DockerEngine::new(engine.socket.clone(), engine.probe_timeout).probe(true).await)
+    } else {
+        None
+    };
+    findings.push(checkup::engine(answer.as_ref()));
+    let directory = &settings.state_directory;
+    findings.push(checkup::state_directory(directory, &directory_access(directory), &user));
+    findings
+}
+
+/// What `swarm-agent serve` would find.
+pub fn server(settings: &ServerSettings) -> Vec<Finding> {
+    let directory = &settings.state_directory;
+    vec![listen(settings.listen), checkup::state_directory(directory, &directory_access(directory), &user())]
+}
+
+async fn discovery(settings: &DiscoverySettings) -> Vec<Finding> {
+    const SUBJECT: &str = "discovery";
+    let timeouts = Timeouts { connect: settings.connect_timeout, total: settings.timeout };
+    let listing = match discovery::open(&settings.url, timeouts) {
+        Ok(backend) => backend.list().await,
+        Err(error) => Err(error),
+    };
+    match listing {
+        Ok(listing) => {
+            let plural = if listing.nodes.len() == 1 { "" } else { "s" };
+            let says = format!("{} knows the cluster: {} node{plural}", settings.url, listing.nodes.len());
+            let skipped = listing.unreadable.iter().map(|entry| {
+                Finding::warn(SUBJECT, format!("an entry is skipped: {entry}"), "whoever put it there should mend it")
+            });
+            std::iter::once(Finding::ok(SUBJECT, says)).chain(skipped).collect()
+        }
+        Err(error) => {
+            let text = Failure::discovery(error).text.unwrap_or_default();
+            let (says, remedy) = text.split_once("; ").unwrap_or((&text, "see the server's log"));
+            vec![Finding::fail(SUBJECT, says, remedy)]
+        }
+    }
+}
+
+/// Listens for a moment, and accepts nothing.
+fn listen(address: SocketAddr) -> Finding {
+    const SUBJECT: &str = "listen";
+    match TcpListener::bind(address) {
+        Ok(_) => Finding::ok(SUBJECT, format!("{address} is free")),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => Finding::warn(
+            SUBJECT,
+            format!("something listens on {address} already"),
+            format!(
+                "as it should if that is swarm-discovery.service; else see: ss -tlnp 'sport = :{}'",
+                address.port()
+            ),
+        ),
+        Err(error) if error.kind() == ErrorKind::AddrNotAvailable => Finding::fail(
+            SUBJECT,
+            format!("no interface has the address {}", address.ip()),
+            "set server.listen to an address of this host: ip address",
+        ),
+        Err(error) => Finding::fail(SUBJECT, format!("{address}: {error}"), "choose another server.listen"),
+    }
+}
+
+/// Who we are, for messages about permissions.
+fn user() -> String {
+    let id = geteuid();
+    match User::from_uid(id) {
+        Ok(Some(user)) => format!("user {}", user.name),
+        _ => format!("user {id}"),
+    }
+}
+
+/// What a check as root can't tell.
+pub fn remark(service_user: &str) -> Option<String> {
+    geteuid().is_root().then(|| {
+        format!(
+            "checked as root, who may do more than the service; to check as the service does, run it with: \
+             sudo -u {service_user}"
+        )
+    })
+}

@@ -1,0 +1,36 @@
+//! `swarm-agent engine …`: docker.service, for an operator on the host.
+
+mod fault;
+mod restart;
+mod restart_text;
+mod risk;
+mod status;
+mod status_json;
+mod status_text;
+mod table;
+mod target;
+
+use super::exit::Failure;
+use clap::{Args, Subcommand};
+
+/// Look at this host's Docker Engine, or restart it with care
+#[derive(Args)]
+pub struct Engine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Status(status::Status),
+    Restart(restart::Restart),
+}
+
+impl Engine {
+    pub fn run(self) -> Result<(), Failure> {
+        match self.command {
+            Command::Status(status) => status.run(),
+            Command::Restart(restart) => restart.run(),
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! A list of nodes that stands in the URL itself. Read-only.
+
+use super::{Backend, BackendError, Listing};
+use crate::model::{NodeAddress, NodesUrl};
+use std::time::Duration;
+
+pub struct NodesBackend {
+    url: NodesUrl,
+}
+
+impl NodesBackend {
+    pub fn new(url: NodesUrl) -> Self {
+        Self { url }
+    }
+
+    fn read_only(&self) -> BackendError {
+        BackendError::ReadOnly { list: format!("nodes://{}", self.url.text) }
+    }
+}
+
+#[async_trait::async_trait]
+impl Backend for NodesBackend {
+    async fn register(&self, _: &NodeAddress, _: Duration) -> Result<(), BackendError> {
+        Err(self.read_only())
+    }
+
+    async fn deregister(&self, _: &NodeAddress) -> Result<(), BackendError> {
+        Err(self.read_only())
+    }
+
+    async fn list(&self) -> Result<Listing, BackendError> {
+        Ok(self.url.listing.clone())
+    }
+}
