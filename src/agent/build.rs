@@ -14,9 +14,13 @@ use crate::service::clock::Clock;
 use crate::service::locator::Locator;
 use crate::service::prober::Prober;
 use crate::service::registrar::{Farewell, Former, Inputs, Parts, Place, Registrar, Site};
+use crate::service::status::Status;
+use crate::service::supervisor::Supervisor;
 use crate::service::verifier::Verifier;
 use crate::state::EntriesFile;
 use crate::systemd::UnitSource;
+use crate::systemd::bus::SystemdUnit;
+use crate::systemd::notify::Notifier;
 use crate::telemetry::{Event, emit};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,25 +29,59 @@ use tokio::sync::watch;
 /// Bounds one question to the advertised address.
 const ADVERTISED_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The registrar's ends of the channels.
-pub struct Wiring {
-    pub outlook: watch::Receiver<Outlook>,
-    pub address: watch::Receiver<AddressState>,
-    pub reach: watch::Receiver<Option<Reach>>,
-    pub standing: watch::Sender<Standing>,
-    pub farewell: watch::Receiver<Farewell>,
-}
-
-/// What finds the address and proves it, and what they tell.
-pub struct Whereabouts {
+/// The tasks of the agent, wired and ready to run.
+pub struct Crew {
+    pub supervisor: Supervisor,
+    pub prober: Prober,
     pub locator: Locator,
     /// None if nobody is to look.
     pub verifier: Option<Verifier>,
-    pub address: watch::Receiver<AddressState>,
-    pub reach: watch::Receiver<Option<Reach>>,
+    pub registrar: Registrar,
+    pub status: Status,
+    /// What the registrar does with the entry at the end.
+    pub farewell: watch::Sender<Farewell>,
 }
 
-pub fn whereabouts(
+pub fn crew(settings: &AgentSettings, notifier: &Arc<dyn Notifier>, beats: &mut Beats) -> Result<Crew, BackendError> {
+    let clock = Clock::of_leases();
+    let (outlook, outlook_seen) = watch::channel(Outlook::undecided());
+    let (standing, standing_seen) = watch::channel(Standing::none());
+    let (farewell, farewell_seen) = watch::channel(Farewell::Keep);
+    let (supervisor, prober) = engine_watch(&settings.engine, outlook, beats, clock);
+    let Whereabouts { locator, verifier, address, reach } =
+        whereabouts(&settings.discovery, &outlook_seen, beats, clock);
+    let wiring =
+        Wiring { outlook: outlook_seen.clone(), address, reach: reach.clone(), standing, farewell: farewell_seen };
+    let registrar = registrar(settings, wiring, beats.add("registrar"), clock)?;
+    let status = Status {
+        notifier: Arc::clone(notifier),
+        server: settings.discovery.url.to_string(),
+        outlook: outlook_seen,
+        standing: standing_seen,
+        reach,
+        beat: beats.add("status"),
+    };
+    Ok(Crew { supervisor, prober, locator, verifier, registrar, status, farewell })
+}
+
+/// The registrar's ends of the channels.
+struct Wiring {
+    outlook: watch::Receiver<Outlook>,
+    address: watch::Receiver<AddressState>,
+    reach: watch::Receiver<Option<Reach>>,
+    standing: watch::Sender<Standing>,
+    farewell: watch::Receiver<Farewell>,
+}
+
+/// What finds the address and proves it, and what they tell.
+struct Whereabouts {
+    locator: Locator,
+    verifier: Option<Verifier>,
+    address: watch::Receiver<AddressState>,
+    reach: watch::Receiver<Option<Reach>>,
+}
+
+fn whereabouts(
     settings: &DiscoverySettings,
     outlook: &watch::Receiver<Outlook>,
     beats: &mut Beats,
@@ -65,16 +103,21 @@ pub fn whereabouts(
     Whereabouts { locator, verifier, address, reach }
 }
 
-pub fn prober(
+/// What watches the engine: its unit over the bus, and the engine itself.
+fn engine_watch(
     settings: &EngineSettings,
-    units: Arc<dyn UnitSource>,
-    states: watch::Receiver<UnitView>,
     outlook: watch::Sender<Outlook>,
-    (beat, clock): (Beat, Clock),
-) -> Prober {
-    Prober {
+    beats: &mut Beats,
+    clock: Clock,
+) -> (Supervisor, Prober) {
+    let units: Arc<dyn UnitSource> = Arc::new(SystemdUnit::new(settings.unit.clone()));
+    let unit = settings.unit.clone();
+    let (states, seen) = watch::channel(UnitView::Unknown("systemd was not asked yet".to_owned()));
+    let supervisor =
+        Supervisor { units: Arc::clone(&units), unit: unit.clone(), states, beat: beats.add("supervisor"), clock };
+    let prober = Prober {
         units,
-        unit: settings.unit.clone(),
+        unit,
         engine: Box::new(DockerEngine::new(settings.socket.clone(), settings.probe_timeout)),
         settings: GateSettings {
             healthy_after: settings.healthy_after,
@@ -82,20 +125,16 @@ pub fn prober(
             grace: settings.grace,
             probe_interval: settings.probe_interval,
         },
-        states,
+        states: seen,
         outlook,
-        beat,
+        beat: beats.add("prober"),
         clock,
-    }
+    };
+    (supervisor, prober)
 }
 
 /// The registrar, with what a former process left in the state directory.
-pub fn registrar(
-    settings: &AgentSettings,
-    wiring: Wiring,
-    beat: Beat,
-    clock: Clock,
-) -> Result<Registrar, BackendError> {
+fn registrar(settings: &AgentSettings, wiring: Wiring, beat: Beat, clock: Clock) -> Result<Registrar, BackendError> {
     let discovery = &settings.discovery;
     let entries = EntriesFile::new(&settings.state_directory);
     let (held, trouble) = entries.load();

@@ -5,16 +5,10 @@ mod signals;
 
 use crate::config::settings::AgentSettings;
 use crate::discovery::BackendError;
-use crate::model::{Standing, UnitView};
-use crate::service::Outlook;
 use crate::service::beat::Beats;
 use crate::service::clock::Clock;
 use crate::service::registrar::Farewell;
-use crate::service::status::Status;
-use crate::service::supervisor::Supervisor;
 use crate::service::watchdog::Watchdog;
-use crate::systemd::UnitSource;
-use crate::systemd::bus::SystemdUnit;
 use crate::systemd::notify::{Message, Notifier, SdNotify, watchdog_timeout};
 use crate::telemetry::{Event, emit};
 use signals::Signals;
@@ -77,49 +71,17 @@ struct Tasks {
 impl Tasks {
     /// Starts every task; returns when each has turned once.
     async fn start(settings: &AgentSettings, notifier: &Arc<dyn Notifier>) -> Result<Self, AgentError> {
-        let clock = Clock::of_leases();
         let mut beats = Beats::new(Clock::of_loops());
-        let units: Arc<dyn UnitSource> = Arc::new(SystemdUnit::new(settings.engine.unit.clone()));
-        let (states, seen) = watch::channel(UnitView::Unknown("systemd was not asked yet".to_owned()));
-        let (outlook, outlook_seen) = watch::channel(Outlook::undecided());
-        let (standing, standing_seen) = watch::channel(Standing::none());
-        let (farewell, farewell_seen) = watch::channel(Farewell::Keep);
-
-        let supervisor = Supervisor {
-            units: Arc::clone(&units),
-            unit: settings.engine.unit.clone(),
-            states,
-            beat: beats.add("supervisor"),
-            clock,
-        };
-        let prober = build::prober(&settings.engine, units, seen, outlook, (beats.add("prober"), clock));
-        let place = build::whereabouts(&settings.discovery, &outlook_seen, &mut beats, clock);
-        let wiring = build::Wiring {
-            outlook: outlook_seen.clone(),
-            address: place.address,
-            reach: place.reach.clone(),
-            standing,
-            farewell: farewell_seen,
-        };
-        let registrar = build::registrar(settings, wiring, beats.add("registrar"), clock)?;
-        let reporter = Status {
-            notifier: Arc::clone(notifier),
-            server: settings.discovery.url.to_string(),
-            outlook: outlook_seen,
-            standing: standing_seen,
-            reach: place.reach,
-            beat: beats.add("status"),
-        };
-
-        let mut tasks = Self { set: JoinSet::new(), stop: CancellationToken::new(), farewell };
-        tasks.spawn("supervisor", supervisor.run(tasks.stop.clone()));
-        tasks.spawn("prober", prober.run(tasks.stop.clone()));
-        tasks.spawn("locator", place.locator.run(tasks.stop.clone()));
-        if let Some(verifier) = place.verifier {
+        let crew = build::crew(settings, notifier, &mut beats)?;
+        let mut tasks = Self { set: JoinSet::new(), stop: CancellationToken::new(), farewell: crew.farewell };
+        tasks.spawn("supervisor", crew.supervisor.run(tasks.stop.clone()));
+        tasks.spawn("prober", crew.prober.run(tasks.stop.clone()));
+        tasks.spawn("locator", crew.locator.run(tasks.stop.clone()));
+        if let Some(verifier) = crew.verifier {
             tasks.spawn("verifier", verifier.run(tasks.stop.clone()));
         }
-        tasks.spawn("registrar", registrar.run(tasks.stop.clone()));
-        tasks.spawn("status", reporter.run(tasks.stop.clone()));
+        tasks.spawn("registrar", crew.registrar.run(tasks.stop.clone()));
+        tasks.spawn("status", crew.status.run(tasks.stop.clone()));
         beats.all_turning().await;
         let watchdog = Watchdog { notifier: Arc::clone(notifier), beats, timeout: watchdog_timeout() };
         tasks.spawn("watchdog", watchdog.run(tasks.stop.clone()));

@@ -217,14 +217,8 @@ impl fmt::Display for Event<'_> {
             Self::Deregistered { address, server, reason } => {
                 write!(f, "deregistered {address} at {server}: {reason}")
             }
-            Self::DiscoveryFailing { failures: 1, error, .. } => write!(f, "discovery: {error}; trying on"),
-            Self::DiscoveryFailing { failures, lasted, error, .. } => {
-                write!(f, "discovery: {error}; {failures} attempts failed in {}; trying on", seconds(*lasted))
-            }
-            Self::DiscoveryRecovered { server, failures, lasted } => {
-                let (plural, lasted) = (if *failures == 1 { "" } else { "s" }, seconds(*lasted));
-                write!(f, "discovery at {server} recovered after {lasted} ({failures} failed attempt{plural})")
-            }
+            Self::DiscoveryFailing { failures, lasted, error, .. } => failing(f, *failures, *lasted, error),
+            Self::DiscoveryRecovered { server, failures, lasted } => recovered(f, server, *failures, *lasted),
             Self::LeaseAtRisk { address, server, left } => {
                 write!(f, "lease at risk: the entry {address} at {server} expires in {}", seconds(*left))
             }
@@ -234,8 +228,9 @@ impl fmt::Display for Event<'_> {
             Self::LeaveFailed { address, server, reason } => {
                 write!(f, "{address} could not be taken out at {server} and stays there until its ttl ends: {reason}")
             }
-            Self::EngineWorking { health, .. } => write!(f, "engine {health}"),
-            Self::EngineNotWorking { health, .. } | Self::EngineInDoubt { health, .. } => write!(f, "engine {health}"),
+            Self::EngineWorking { health, .. }
+            | Self::EngineNotWorking { health, .. }
+            | Self::EngineInDoubt { health, .. } => write!(f, "engine {health}"),
             Self::AddressFound { address } => write!(f, "the address to advertise is {address}"),
             Self::AddressMissing { reason } => write!(f, "no address to advertise: {reason}; waiting for one"),
             Self::AdvertisedUnreachable { address, finding } | Self::AdvertisedReachable { address, finding } => {
@@ -243,11 +238,9 @@ impl fmt::Display for Event<'_> {
             }
             Self::ManagerLost { unit, reason } => write!(f, "the state of {unit} can't be told: {reason}; trying on"),
             Self::ManagerBack { unit } => write!(f, "the state of {unit} can be told again"),
-            Self::LoopStale { name, limit } => write!(
-                f,
-                "task {name} has not turned for {}: systemd is pinged no more and will restart the agent",
-                format_duration(*limit)
-            ),
+            Self::LoopStale { name, limit } => {
+                write!(f, "task {name} has not turned for {}: systemd is pinged no more", format_duration(*limit))
+            }
             Self::LoopFresh { name } => write!(f, "task {name} turns again"),
             Self::ConfigInvalid { message, .. } => f.write_str(message),
             Self::StateTrouble { path, error } => write!(f, "{path}: {error}"),
@@ -255,6 +248,18 @@ impl fmt::Display for Event<'_> {
             Self::Failed { error } => f.write_str(error),
         }
     }
+}
+
+fn failing(f: &mut fmt::Formatter<'_>, failures: u32, lasted: Duration, error: &str) -> fmt::Result {
+    match failures {
+        1 => write!(f, "discovery: {error}; trying on"),
+        _ => write!(f, "discovery: {error}; {failures} attempts failed in {}; trying on", seconds(lasted)),
+    }
+}
+
+fn recovered(f: &mut fmt::Formatter<'_>, server: &str, failures: u32, lasted: Duration) -> fmt::Result {
+    let (plural, lasted) = (if failures == 1 { "" } else { "s" }, seconds(lasted));
+    write!(f, "discovery at {server} recovered after {lasted} ({failures} failed attempt{plural})")
 }
 
 fn seconds(duration: Duration) -> impl fmt::Display {
