@@ -58,7 +58,7 @@ fn registered(standing: &Standing, server: &str) -> String {
     match (&standing.status, &standing.why) {
         (RegistrationStatus::Absent, None) => "not registered".to_owned(),
         (RegistrationStatus::Absent, Some(why)) => format!("not registered: {why}"),
-        (RegistrationStatus::Resumed, _) => format!("registered {address} before, to be renewed"),
+        (RegistrationStatus::Resumed, _) => format!("resuming {address} at {server}"),
         (RegistrationStatus::Joining { error: None }, _) => format!("registering {address} at {server}{instead}"),
         (RegistrationStatus::Joining { error: Some(error) }, _) if instead.is_empty() => {
             format!("not registered: {error}")
