@@ -6,7 +6,6 @@ pub mod config_args;
 mod connect;
 mod create;
 mod discovery_args;
-
 mod engine;
 mod exit;
 mod join;
@@ -46,7 +45,6 @@ enum Command {
     CheckConfig(check_config::CheckConfig),
     ShowConfig(show_config::ShowConfig),
     Completion(completion::Completion),
-
     Engine(engine::Engine),
 }
 
@@ -63,7 +61,6 @@ pub fn main() -> ExitCode {
             Command::CheckConfig(check) => check.run(),
             Command::ShowConfig(show) => show.run(),
             Command::Completion(completion) => completion.run(Cli::command()),
-
             Command::Engine(engine) => engine.run(),
         },
         Err(error) => return exit::usage(&error),

@@ -78,7 +78,7 @@ impl DockerEngine {
         loop {
             match connection.answer(deadline, self.timeout).await? {
                 (Question::Info, answer) => return read_info(&answer),
-                (Question::Ping, answer) => alive(Question::Ping, &answer)?,
+                (Question::Ping, answer) => alive(Question::Ping.path(), answer.status)?,
             }
             connection.ask(Question::Info);
         }
@@ -193,11 +193,11 @@ impl Question {
 }
 
 /// A 4xx comes from an engine that lives (an authorization plugin may deny us); a 5xx from one in trouble.
-fn alive(question: Question, answer: &Answer) -> Result<(), ProbeFault> {
-    if answer.status.is_success() || answer.status.is_client_error() {
+pub(super) fn alive(path: &'static str, status: StatusCode) -> Result<(), ProbeFault> {
+    if status.is_success() || status.is_client_error() {
         Ok(())
     } else {
-        Err(ProbeFault::Status { path: question.path(), status: answer.status.as_u16() })
+        Err(ProbeFault::Status { path, status: status.as_u16() })
     }
 }
 
@@ -220,7 +220,7 @@ struct Commit {
 }
 
 fn read_info(answer: &Answer) -> Result<EngineInfo, ProbeFault> {
-    alive(Question::Info, answer)?;
+    alive(Question::Info.path(), answer.status)?;
     if answer.status.is_client_error() {
         return Ok(EngineInfo { id: String::new(), version: "of unknown version".to_owned(), containers_running: 0 });
     }

@@ -1,6 +1,6 @@
 //! What an operator's command asks of the engine: one connection per question, and nothing kept open.
 
-use super::docker::connect_fault;
+use super::docker::{alive, connect_fault};
 use crate::model::{Container, EngineDetails, ProbeFault};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
@@ -71,15 +71,6 @@ impl Inspector {
         // the driver ends when the exchange drops the sender, or with the connection
         let (answer, _) = tokio::join!(exchange, driver);
         answer.map_err(|_| ProbeFault::Closed)
-    }
-}
-
-/// A 4xx comes from an engine that lives (an authorization plugin may deny us); a 5xx from one in trouble.
-fn alive(path: &'static str, status: StatusCode) -> Result<(), ProbeFault> {
-    if status.is_success() || status.is_client_error() {
-        Ok(())
-    } else {
-        Err(ProbeFault::Status { path, status: status.as_u16() })
     }
 }
 
