@@ -81,15 +81,15 @@ $(DEB): $(DEB_SOURCES)
 	@touch $@
 
 .PHONY: demo
-demo: setup deb ## a discovery server and a Docker host with the agent, in two machines
+demo: setup deb ## a Docker host with the agent, in a machine of its own
 	@scripts/demo up $(DEB)
 
 .PHONY: demo-shell
-demo-shell: ## a shell in the demo's Docker host
+demo-shell: ## a shell in the demo's machine
 	@scripts/demo shell
 
 .PHONY: demo-clean
-demo-clean: ## remove the demo's machines
+demo-clean: ## remove the demo's machine
 	@scripts/demo clean
 
 .PHONY: clean

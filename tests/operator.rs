@@ -329,11 +329,14 @@ fn show_config_for_a_server_looks_like_this() -> Outcome {
 
 #[test]
 fn show_config_shows_what_can_be_read() -> Outcome {
-    let root = Root::new("[discovery]\nadvertise = \"10.0.0.5:2375\"\nttl = 90\n")?;
+    let root = Root::new("[discovery]\nurl = \"disco/a\"\nadvertise = \"10.0.0.5:2375\"\nttl = 90\n")?;
     let (code, shown, said) = run(&mut root.command("show-config"));
     assert_eq!(code, Some(78));
     assert!(shown.contains("advertise = \"10.0.0.5:2375\"\n") && shown.contains("#url =\n"), "{shown}");
-    assert!(said.contains("discovery.ttl: 90 has no unit") && said.contains("discovery.url: is needed"), "{said}");
+    assert!(
+        said.contains("discovery.ttl: 90 has no unit") && said.contains("discovery.url: not a discovery"),
+        "{said}"
+    );
     let report: Value = serde_json::from_str(&run(root.command("show-config").arg("--json")).1)?;
     assert_eq!(report["valid"], false);
     assert_eq!(report["settings"]["engine.healthy-after"], serde_json::json!({ "value": 2, "origin": "default" }));

@@ -1,28 +1,49 @@
-//! The composition root of `run`: builds the tasks, starts them, waits for the first reason to end, stops them.
+//! The composition root of `run`: builds the tasks, starts them, starts those anew that a reload concerns, waits for the
+//! first reason to end, stops them.
 
+mod board;
 mod build;
+mod crew;
+mod embedded;
+mod plan;
 mod signals;
+mod tasks;
 
 use crate::config::settings::AgentSettings;
+use crate::config::{ConfigError, ConfigErrors, Loaded, Merged, Sources, load_agent};
 use crate::discovery::BackendError;
-use crate::service::beat::Beats;
-use crate::service::clock::Clock;
+use crate::model::{Complaint, Discovery, ReloadOutcome};
+use crate::service::api::{Api, ReloadOrder};
 use crate::service::registrar::Farewell;
 use crate::service::watchdog::Watchdog;
 use crate::systemd::notify::{Message, Notifier, SdNotify, watchdog_timeout};
-use crate::telemetry::{Event, emit};
-use signals::Signals;
-use std::future::Future;
+use crate::telemetry::{Event, Verbosity, emit};
+use crew::Crew;
+use plan::Effect;
+use signals::{Signals, Wanted};
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
-use tokio::task::{JoinError, JoinSet};
+use tokio::sync::mpsc;
+use tokio::task::JoinError;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
-/// Longer than the registrar's own limit, shorter than what systemd grants.
-const STOP_LIMIT: Duration = Duration::from_secs(4);
+/// Orders that wait while one is carried out.
+const ORDERS: usize = 16;
+
+/// For the files of the configuration: a disk that hangs must not keep signals from being heard.
+const READ_LIMIT: Duration = Duration::from_secs(5);
+
+/// What `run` starts from.
+pub struct Launch {
+    /// Where the configuration is read from again.
+    pub sources: Sources,
+    pub loaded: Loaded<AgentSettings>,
+    pub verbosity: Verbosity,
+    /// Where the local API listens.
+    pub api_socket: PathBuf,
+}
 
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
@@ -30,6 +51,10 @@ pub enum AgentError {
     Signals(#[source] io::Error),
     #[error(transparent)]
     Backend(#[from] BackendError),
+    #[error("no token can be made for the embedded cluster: {0}")]
+    Token(#[source] io::Error),
+    #[error("reading the configuration took longer than {} s: is its disk all right?", READ_LIMIT.as_secs())]
+    Unread,
     /// A task that should have run for ever.
     #[error("task {0} ended by itself")]
     Ended(&'static str),
@@ -38,79 +63,144 @@ pub enum AgentError {
 }
 
 /// Runs the agent until a signal ends it.
-pub async fn run(settings: AgentSettings) -> Result<(), AgentError> {
+pub async fn run(launch: Launch) -> Result<(), AgentError> {
     let mut signals = Signals::listen().map_err(AgentError::Signals)?;
     let notifier: Arc<dyn Notifier> = Arc::new(SdNotify);
-    let mut tasks = Tasks::start(&settings, &notifier).await?;
-    emit(&Event::Started {
-        version: env!("CARGO_PKG_VERSION"),
-        address: &settings.discovery.advertise.to_string(),
-        server: &settings.discovery.url.to_string(),
-    });
-    notifier.notify(&[Message::Ready]);
-    // Cancel-safe: neither arm holds anything that the other would lose.
-    let outcome = tokio::select! {
-        farewell = signals.end() => Ok(farewell),
-        error = tasks.first_to_end() => Err(error),
-    };
-    notifier.notify(&[Message::Stopping, Message::Status("stopping".to_owned())]);
+    let mut agent = Agent::start(launch, notifier).await?;
+    let outcome = agent.serve(&mut signals).await;
+    agent.notifier.notify(&[Message::Stopping, Message::Status("stopping".to_owned())]);
     // an agent that failed is restarted by systemd: its entry stays for the next process
     let farewell = *outcome.as_ref().unwrap_or(&Farewell::Keep);
     emit(&Event::Stopping { keeps_entry: farewell == Farewell::Keep });
-    tasks.stop(farewell).await;
+    agent.crew.stop(farewell).await;
     outcome.map(|_| ())
 }
 
-/// The running tasks. The registrar takes leave when they are stopped.
-struct Tasks {
-    set: JoinSet<&'static str>,
-    stop: CancellationToken,
-    farewell: watch::Sender<Farewell>,
+struct Agent {
+    sources: Sources,
+    /// As it was at the start of the process, for what can't be changed since.
+    first: Merged,
+    /// What is in force.
+    loaded: Loaded<AgentSettings>,
+    crew: Crew,
+    notifier: Arc<dyn Notifier>,
+    orders: mpsc::Receiver<ReloadOrder>,
 }
 
-impl Tasks {
-    /// Starts every task; returns when each has turned once.
-    async fn start(settings: &AgentSettings, notifier: &Arc<dyn Notifier>) -> Result<Self, AgentError> {
-        let mut beats = Beats::new(Clock::of_loops());
-        let crew = build::crew(settings, notifier, &mut beats)?;
-        let mut tasks = Self { set: JoinSet::new(), stop: CancellationToken::new(), farewell: crew.farewell };
-        tasks.spawn("supervisor", crew.supervisor.run(tasks.stop.clone()));
-        tasks.spawn("prober", crew.prober.run(tasks.stop.clone()));
-        tasks.spawn("locator", crew.locator.run(tasks.stop.clone()));
-        if let Some(verifier) = crew.verifier {
-            tasks.spawn("verifier", verifier.run(tasks.stop.clone()));
-        }
-        tasks.spawn("registrar", crew.registrar.run(tasks.stop.clone()));
-        tasks.spawn("status", crew.status.run(tasks.stop.clone()));
-        beats.all_turning().await;
-        let watchdog = Watchdog { notifier: Arc::clone(notifier), beats, timeout: watchdog_timeout() };
-        tasks.spawn("watchdog", watchdog.run(tasks.stop.clone()));
-        Ok(tasks)
-    }
-
-    fn spawn(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
-        self.set.spawn(async move {
-            task.await;
-            name
+impl Agent {
+    /// Returns when each task has turned once, and systemd knows.
+    async fn start(launch: Launch, notifier: Arc<dyn Notifier>) -> Result<Self, AgentError> {
+        let mut crew = Crew::new(&launch, &notifier);
+        let (send, orders) = mpsc::channel(ORDERS);
+        crew.apply(&launch.loaded.settings, &plan::everything()).await?;
+        let api = Api {
+            socket: launch.api_socket,
+            reloads: send,
+            own_uid: nix::unistd::geteuid().as_raw(),
+            beat: crew.board.beats.add("api"),
+        };
+        let watchdog =
+            Watchdog { notifier: Arc::clone(&notifier), beats: crew.board.beats.clone(), timeout: watchdog_timeout() };
+        crew.add("api", |stop| api.run(stop));
+        crew.board.beats.all_turning().await;
+        crew.add("watchdog", |stop| watchdog.run(stop));
+        let settings = &launch.loaded.settings;
+        emit(&Event::Started {
+            version: env!("CARGO_PKG_VERSION"),
+            address: &settings.discovery.advertise.to_string(),
+            server: &server(&settings.discovery.url),
         });
+        notifier.notify(&[Message::Ready]);
+        let first = launch.loaded.merged.clone();
+        Ok(Self { sources: launch.sources, first, loaded: launch.loaded, crew, notifier, orders })
     }
 
-    /// Waits for a task to end although nobody stopped it, and names it.
-    async fn first_to_end(&mut self) -> AgentError {
-        match self.set.join_next().await {
-            Some(Ok(name)) => AgentError::Ended(name),
-            Some(Err(error)) => AgentError::Panicked(error),
-            None => AgentError::Ended("none"),
+    /// Until something ends it.
+    async fn serve(&mut self, signals: &mut Signals) -> Result<Farewell, AgentError> {
+        loop {
+            // Cancel-safe: neither a signal nor an order is lost by not being waited for, and a task that ended
+            // while another arm won is in the set no more only if it was returned.
+            tokio::select! {
+                wanted = signals.next() => match wanted {
+                    Wanted::End(farewell) => return Ok(farewell),
+                    Wanted::Reload => drop(self.reload().await),
+                },
+                Some(order) = self.orders.recv() => {
+                    let outcome = self.reload().await;
+                    // whoever asked may have gone
+                    let _ = order.send(outcome);
+                }
+                error = self.crew.tasks.first_to_end() => return Err(error),
+            }
         }
     }
 
-    async fn stop(mut self, farewell: Farewell) {
-        self.farewell.send_replace(farewell);
-        self.stop.cancel();
-        // each task ends by itself, the registrar within its limit; what does not is dropped with the set
-        let all = async { while self.set.join_next().await.is_some() {} };
-        if timeout(STOP_LIMIT, all).await.is_err() {
-            tracing::warn!("some tasks did not end in time");
+    /// Reads the configuration anew. What can't be used changes nothing but the status.
+    async fn reload(&mut self) -> ReloadOutcome {
+        self.notifier.notify(&[Message::Reloading]);
+        let sources = self.sources.clone();
+        let reading = tokio::task::spawn_blocking(move || load_agent(&sources));
+        let outcome = match timeout(READ_LIMIT, reading).await {
+            Ok(Ok(Ok(loaded))) => self.take_over(loaded).await,
+            Ok(Ok(Err(errors))) => rejected(&errors),
+            Ok(Err(panicked)) => failed(&AgentError::Panicked(panicked)),
+            Err(_) => failed(&AgentError::Unread),
+        };
+        self.report(&outcome);
+        // systemd waits for it, whatever came of it
+        self.notifier.notify(&[Message::Ready]);
+        outcome
+    }
+
+    async fn take_over(&mut self, mut loaded: Loaded<AgentSettings>) -> ReloadOutcome {
+        let waits = |key: &&str| plan::effect(key) == Effect::AtRestart;
+        let at_restart: Vec<&str> = loaded.merged.differences(&self.first).into_iter().filter(waits).collect();
+        let mut changed = loaded.merged.differences(&self.loaded.merged);
+        changed.retain(|key| matches!(plan::effect(key), Effect::Parts(_)));
+        // what needs a restart stays as it is until then
+        loaded.settings.state_directory.clone_from(&self.loaded.settings.state_directory);
+        let parts = plan::parts(changed.iter().copied());
+        if let Err(error) = self.crew.apply(&loaded.settings, &parts).await {
+            return failed(&error);
+        }
+        self.loaded = loaded;
+        let owned = |keys: Vec<&str>| keys.into_iter().map(str::to_owned).collect();
+        ReloadOutcome::Reloaded { changed: owned(changed), at_restart: owned(at_restart) }
+    }
+
+    fn report(&self, outcome: &ReloadOutcome) {
+        match outcome {
+            ReloadOutcome::Reloaded { changed, at_restart } => {
+                emit(&Event::Reloaded { changed: &changed.join(", "), at_restart: &at_restart.join(", ") });
+                self.crew.board.trouble.send_replace(None);
+            }
+            ReloadOutcome::Rejected { errors } => {
+                for error in errors {
+                    let (place, key) = (error.origin.as_deref(), error.key.as_deref());
+                    let (place, key) = (place.unwrap_or_default(), key.unwrap_or_default());
+                    emit(&Event::ConfigInvalid { place, key, message: &error.text });
+                }
+                emit(&Event::ReloadRejected { errors: errors.len() });
+                self.crew.board.trouble.send_replace(errors.first().map(|error| error.text.clone()));
+            }
         }
     }
+}
+
+fn server(discovery: &Discovery) -> String {
+    match discovery {
+        Discovery::Embedded => "its own discovery server".to_owned(),
+        Discovery::At(url) => url.to_string(),
+    }
+}
+
+fn rejected(errors: &ConfigErrors) -> ReloadOutcome {
+    ReloadOutcome::Rejected { errors: errors.iter().map(ConfigError::complaint).collect() }
+}
+
+/// A valid configuration that could not be put in force.
+fn failed(error: &AgentError) -> ReloadOutcome {
+    let text = error.to_string();
+    let nowhere = Complaint { message: text.clone(), text, ..Complaint::default() };
+    ReloadOutcome::Rejected { errors: vec![nowhere] }
 }

@@ -12,6 +12,12 @@ pub struct Signals {
     reload: Signal,
 }
 
+/// What a signal asks for.
+pub enum Wanted {
+    End(Farewell),
+    Reload,
+}
+
 impl Signals {
     pub fn listen() -> io::Result<Self> {
         Ok(Self {
@@ -22,18 +28,14 @@ impl Signals {
         })
     }
 
-    /// Waits for the signal that ends the agent. The unit's RestartKillSignal= makes a restart known by SIGUSR2.
-    pub async fn end(&mut self) -> Farewell {
-        loop {
-            // Cancel-safe: `recv` of a signal loses none.
-            tokio::select! {
-                _ = self.terminate.recv() => return Farewell::Leave,
-                _ = self.interrupt.recv() => return Farewell::Leave,
-                _ = self.restart.recv() => return Farewell::Keep,
-                _ = self.reload.recv() => {
-                    tracing::info!("SIGHUP: configuration is read at the start only; use systemctl restart swarm-agent");
-                }
-            }
+    /// The unit's RestartKillSignal= makes a restart known by SIGUSR2.
+    pub async fn next(&mut self) -> Wanted {
+        // Cancel-safe: `recv` of a signal loses none.
+        tokio::select! {
+            _ = self.terminate.recv() => Wanted::End(Farewell::Leave),
+            _ = self.interrupt.recv() => Wanted::End(Farewell::Leave),
+            _ = self.restart.recv() => Wanted::End(Farewell::Keep),
+            _ = self.reload.recv() => Wanted::Reload,
         }
     }
 }

@@ -127,7 +127,9 @@ fn print_json(result: &Result<Report, ConfigErrors>) -> Result<(), Failure> {
             }
             object
         }
-        Err(errors) => json!({ "valid": false, "errors": errors.iter().map(error_json).collect::<Vec<_>>() }),
+        Err(errors) => {
+            json!({ "valid": false, "errors": errors.iter().map(ConfigError::complaint).collect::<Vec<_>>() })
+        }
     };
     super::print(&format!("{report:#}\n"))
 }
@@ -138,17 +140,5 @@ fn finding_json(finding: &Finding) -> Value {
         "result": finding.grade.name(),
         "message": finding.says,
         "remedy": finding.remedy,
-    })
-}
-
-pub fn error_json(error: &ConfigError) -> Value {
-    json!({
-        "file": error.file().map(|file| file.display().to_string()),
-        "line": error.line(),
-        "column": error.column(),
-        "origin": error.origin.as_ref().map(ToString::to_string),
-        "key": error.key(),
-        "message": error.message(),
-        "remedy": error.remedy(),
     })
 }

@@ -1,9 +1,11 @@
 //! The part of `check-config --connect` that looks at the world: read-only, and careful not to start the engine.
 
+use super::discovery_args::embedded;
 use super::exit::Failure;
 use crate::config::settings::{AgentSettings, DiscoverySettings, ServerSettings};
 use crate::discovery::{self, Timeouts};
 use crate::engine::{DockerEngine, Engine, socket_access};
+use crate::model::{Discovery, DiscoveryUrl};
 use crate::policy::checkup::{self, Finding};
 use crate::state::directory_access;
 use crate::systemd::UnitSource;
@@ -16,7 +18,7 @@ use std::net::{SocketAddr, TcpListener};
 pub async fn agent(settings: &AgentSettings) -> Vec<Finding> {
     let user = user();
     let engine = &settings.engine;
-    let mut findings = discovery(&settings.discovery).await;
+    let mut findings = discovery(settings).await;
     let view = SystemdUnit::new(engine.unit.clone()).look().await;
     findings.extend(checkup::unit(&engine.unit, &view));
     findings.push(checkup::socket(&engine.socket, &socket_access(&engine.socket), &user));
@@ -37,26 +39,41 @@ pub fn server(settings: &ServerSettings) -> Vec<Finding> {
     vec![listen(settings.listen), checkup::state_directory(directory, &directory_access(directory), &user())]
 }
 
-async fn discovery(settings: &DiscoverySettings) -> Vec<Finding> {
-    const SUBJECT: &str = "discovery";
+const DISCOVERY: &str = "discovery";
+
+async fn discovery(settings: &AgentSettings) -> Vec<Finding> {
+    match &settings.discovery.url {
+        Discovery::At(url) => discovery_at(&settings.discovery, url).await,
+        Discovery::Embedded => match embedded(&settings.state_directory) {
+            Ok(url) => discovery_at(&settings.discovery, &url).await,
+            Err(failure) => vec![fail(&failure.text.unwrap_or_default())],
+        },
+    }
+}
+
+/// What is wrong, and what to do about it behind the first semicolon.
+fn fail(text: &str) -> Finding {
+    let (says, remedy) = text.split_once("; ").unwrap_or((text, "see the server's log"));
+    Finding::fail(DISCOVERY, says, remedy)
+}
+
+async fn discovery_at(settings: &DiscoverySettings, url: &DiscoveryUrl) -> Vec<Finding> {
     let timeouts = Timeouts { connect: settings.connect_timeout, total: settings.timeout };
-    let listing = match discovery::open(&settings.url, timeouts) {
+    let listing = match discovery::open(url, timeouts) {
         Ok(backend) => backend.list().await,
         Err(error) => Err(error),
     };
     match listing {
         Ok(listing) => {
             let plural = if listing.nodes.len() == 1 { "" } else { "s" };
-            let says = format!("{} knows the cluster: {} node{plural}", settings.url, listing.nodes.len());
+            let says = format!("{url} knows the cluster: {} node{plural}", listing.nodes.len());
             let skipped = listing.unreadable.iter().map(|entry| {
-                Finding::warn(SUBJECT, format!("an entry is skipped: {entry}"), "whoever put it there should mend it")
+                Finding::warn(DISCOVERY, format!("an entry is skipped: {entry}"), "whoever put it there should mend it")
             });
-            std::iter::once(Finding::ok(SUBJECT, says)).chain(skipped).collect()
+            std::iter::once(Finding::ok(DISCOVERY, says)).chain(skipped).collect()
         }
         Err(error) => {
-            let text = Failure::discovery(error).text.unwrap_or_default();
-            let (says, remedy) = text.split_once("; ").unwrap_or((&text, "see the server's log"));
-            vec![Finding::fail(SUBJECT, says, remedy)]
+            vec![fail(&Failure::discovery(error).text.unwrap_or_default())]
         }
     }
 }

@@ -2,9 +2,12 @@
 
 use super::config_args::FileArgs;
 use super::exit::{self, Failure};
-use crate::config::load;
+use crate::config::{FromValue, read_key};
 use crate::discovery::{self, Backend};
-use crate::model::DiscoveryUrl;
+use crate::model::{Discovery, DiscoveryUrl};
+use crate::state::ClusterFile;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 #[derive(clap::Args)]
@@ -23,25 +26,46 @@ pub struct DiscoveryArgs {
 
 impl DiscoveryArgs {
     pub fn open(&self) -> Result<Box<dyn Backend>, Failure> {
-        let url = match &self.url {
+        let discovery = match &self.url {
             Some(text) => {
                 text.parse().map_err(|error| Failure::usage(format!("the discovery URL can't be used: {error}")))?
             }
-            None => self.configured()?,
+            None => self.configured("discovery.url")?,
+        };
+        let url = match discovery {
+            Discovery::At(url) => url,
+            Discovery::Embedded => embedded(&self.configured::<PathBuf>("agent.state-directory")?)?,
         };
         discovery::open(&url, super::timeouts(self.timeout)).map_err(Failure::discovery)
     }
 
-    /// `discovery.url` of this host's configuration.
-    fn configured(&self) -> Result<DiscoveryUrl, Failure> {
-        load(&self.files.sources()).and_then(|merged| merged.require::<DiscoveryUrl>("discovery.url")).map_err(
-            |errors| {
-                errors.iter().for_each(|error| super::remark(&error.to_string()));
-                super::remark(
-                    "no cluster could be read from the configuration; give DISCOVERY_URL, or set SWARM_DISCOVERY",
-                );
-                Failure::said(exit::CONFIG)
-            },
-        )
+    /// A key of this host's configuration.
+    fn configured<T: FromValue>(&self, key: &str) -> Result<T, Failure> {
+        read_key(&self.files.sources(), key).map_err(|errors| {
+            errors.iter().for_each(|error| super::remark(&error.to_string()));
+            super::remark(
+                "no cluster could be read from the configuration; give DISCOVERY_URL, or set SWARM_DISCOVERY",
+            );
+            Failure::said(exit::CONFIG)
+        })
+    }
+}
+
+/// The cluster of the agent's own discovery server, as the agent wrote it down.
+pub fn embedded(state_directory: &Path) -> Result<DiscoveryUrl, Failure> {
+    let failure = |code, text: String| Failure { code, text: Some(text) };
+    match ClusterFile::new(state_directory).read() {
+        Ok(Some(url)) => Ok(DiscoveryUrl::Token(url)),
+        Ok(None) => Err(failure(
+            exit::UNAVAILABLE,
+            "the agent of this host hosts its cluster itself (discovery.url is embedded) and has not run yet: \
+             systemctl start swarm-agent; for another cluster give DISCOVERY_URL"
+                .to_owned(),
+        )),
+        Err(error) if error.cause.kind() == ErrorKind::PermissionDenied => Err(failure(
+            exit::FAILURE,
+            format!("{error}; use sudo, or become a member of group swarm-agent: adduser USER swarm-agent"),
+        )),
+        Err(error) => Err(failure(exit::FAILURE, error.to_string())),
     }
 }

@@ -5,18 +5,10 @@ use crate::config::settings::LogLevel;
 use crate::config::{ConfigError, ConfigErrors};
 use crate::systemd::notify::{Message, Notifier, SdNotify};
 use crate::telemetry::{self, Event, Telemetry, emit};
-use tracing::level_filters::LevelFilter;
 
 /// Must live as long as the command: what is queued is written when it is dropped.
 pub fn init(level: LogLevel) -> Result<Telemetry, Failure> {
-    let level = match level {
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
-    };
-    telemetry::init(level, std::env::var("JOURNAL_STREAM").ok().as_deref()).map_err(Failure::other)
+    telemetry::init(level.into(), std::env::var("JOURNAL_STREAM").ok().as_deref()).map_err(Failure::other)
 }
 
 /// One entry for each error, and the first for `systemctl status`.

@@ -10,9 +10,11 @@ mod engine;
 mod exit;
 mod join;
 mod list;
+mod local;
 mod log;
 mod log_args;
 mod notify;
+mod reload;
 mod run;
 mod serve;
 mod show_config;
@@ -38,6 +40,7 @@ struct Cli {
 enum Command {
     Run(run::Run),
     Serve(serve::Serve),
+    Reload(reload::Reload),
     Create(create::Create),
     List(list::List),
     Watch(watch::Watch),
@@ -54,6 +57,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => match cli.command {
             Command::Run(run) => run.run(&cli.log),
             Command::Serve(serve) => serve.run(&cli.log),
+            Command::Reload(reload) => reload.run(),
             Command::Create(create) => create.run(),
             Command::List(list) => list.run(),
             Command::Watch(watch) => watch.run(),

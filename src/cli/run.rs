@@ -4,7 +4,7 @@ use super::config_args::ConfigArgs;
 use super::exit::Failure;
 use super::log;
 use super::log_args::LogArgs;
-use crate::agent;
+use crate::agent::{self, Launch};
 use crate::config::{Sources, load_agent};
 use std::time::Duration;
 
@@ -32,9 +32,11 @@ impl Run {
 /// Runs the agent with the configuration from these sources.
 pub fn with(sources: &Sources) -> Result<(), Failure> {
     let loaded = load_agent(sources).map_err(|errors| log::invalid_configuration(&errors))?;
-    let _telemetry = log::init(loaded.settings.log_level)?;
+    let telemetry = log::init(loaded.settings.log_level)?;
     let runtime = super::runtime()?;
-    let outcome = runtime.block_on(agent::run(loaded.settings));
+    let (sources, verbosity) = (sources.clone(), telemetry.verbosity());
+    let launch = Launch { sources, loaded, verbosity, api_socket: super::local::default_socket() };
+    let outcome = runtime.block_on(agent::run(launch));
     // a write to a disk that hangs does not hold the end up
     runtime.shutdown_timeout(Duration::from_millis(200));
     outcome.map_err(|error| log::failed(&error))

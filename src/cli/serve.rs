@@ -6,7 +6,7 @@ use super::log_args::LogArgs;
 use super::{log, notify};
 use crate::config::settings::ServerSettings;
 use crate::config::{Flag, load_server};
-use crate::discovery_server;
+use crate::discovery_server::{self, Serving};
 use std::pin::pin;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -54,7 +54,9 @@ async fn serve(settings: &ServerSettings) -> Result<(), Failure> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::other)?;
     let stop = CancellationToken::new();
     let (send, status) = watch::channel(None);
-    let mut serving = pin!(discovery_server::run(settings, send, stop.clone()));
+    let listener = discovery_server::listen(settings.listen).await.map_err(|error| log::failed(&error))?;
+    let what = Serving { listener, state_directory: settings.state_directory.clone(), cluster: None };
+    let mut serving = pin!(discovery_server::run(what, send, stop.clone()));
     // Cancel-safe: the server is pinned outside and goes on below; a signal ends the wait once.
     let early = tokio::select! {
         outcome = &mut serving => Some(outcome),

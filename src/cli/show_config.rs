@@ -1,10 +1,10 @@
 //! `swarm-agent show-config`: the configuration as it is after the merge, and where each value comes from.
 
-use super::check_config::{Role, error_json};
+use super::check_config::Role;
 use super::config_args::ConfigArgs;
 use super::exit::{self, Failure};
-use crate::config::schema::{DefaultValue, Key, Kind, TABLES};
-use crate::config::{ConfigErrors, Merged, Origin, inspect_agent, inspect_server};
+use crate::config::schema::{Key, Kind, TABLES};
+use crate::config::{ConfigError, ConfigErrors, Merged, Origin, inspect_agent, inspect_server};
 use clap::Args;
 use serde_json::{Value, json};
 use std::io::Write;
@@ -81,7 +81,7 @@ fn line(key: &Key, value: Option<(&str, &Origin)>) -> (String, String) {
     let name = key.split().1;
     match value {
         Some((text, origin)) => (format!("{name} = {}", literal(key, text)), origin.to_string()),
-        None if key.default == DefaultValue::RequiredByRun => (format!("#{name} ="), "needed, and not set".to_owned()),
+        // something is wrong with what stands there; the errors say what
         None => (format!("#{name} ="), "no value".to_owned()),
     }
 }
@@ -118,7 +118,7 @@ fn object(merged: &Merged, role: Role, errors: &ConfigErrors) -> Value {
         .filter(|(key, _)| concerns(role, key))
         .filter_map(|(key, value)| Some((key.path.to_owned(), entry(key, value?))))
         .collect();
-    let errors: Vec<Value> = errors.iter().map(error_json).collect();
+    let errors: Vec<_> = errors.iter().map(ConfigError::complaint).collect();
     json!({ "valid": errors.is_empty(), "settings": settings, "errors": errors })
 }
 

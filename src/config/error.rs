@@ -3,13 +3,13 @@
 
 use super::origin::{Origin, Position};
 use super::problem::Problem;
+use crate::model::Complaint;
 use std::fmt;
 use std::path::Path;
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
-    /// Missing if there is no place yet: a key that nobody has set.
     pub origin: Option<Origin>,
     /// `discovery.ttl`, or what stands in its place.
     pub key: Option<String>,
@@ -44,6 +44,20 @@ impl ConfigError {
     /// What to do about it.
     pub fn remedy(&self) -> Option<String> {
         self.problem.remedy()
+    }
+
+    /// The same as plain data, for `--json` and for the agent's local socket.
+    pub fn complaint(&self) -> Complaint {
+        Complaint {
+            file: self.file().map(|file| file.display().to_string()),
+            line: self.line(),
+            column: self.column(),
+            origin: self.origin.as_ref().map(ToString::to_string),
+            key: self.key.clone(),
+            message: self.message(),
+            text: self.to_string(),
+            remedy: self.remedy(),
+        }
     }
 
     fn position(&self) -> Option<Position> {

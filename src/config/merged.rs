@@ -7,17 +7,15 @@ use super::problem::{Placed, Problem, What};
 use super::schema::{DefaultValue, KEYS, Key};
 use super::sources::Sources;
 use super::value::FromValue;
-use super::{document, environment, files, schema};
+use super::{document, environment, files};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The value of every key that has one.
 #[derive(Debug, Clone)]
 pub struct Merged {
     values: BTreeMap<&'static str, Entry>,
     files: Vec<PathBuf>,
-    /// Where a missing key belongs.
-    main_file: PathBuf,
     doubt: Doubt,
 }
 
@@ -52,12 +50,7 @@ pub fn read_key<T: FromValue>(sources: &Sources, key: &str) -> Result<T, ConfigE
 /// The merged values that could be read, and what is wrong with the others.
 pub(super) fn collect(sources: &Sources) -> (Merged, Vec<ConfigError>) {
     let (candidates, mut errors) = files::candidates(sources);
-    let mut merged = Merged {
-        values: BTreeMap::new(),
-        files: Vec::new(),
-        main_file: sources.main_file().0,
-        doubt: Doubt::default(),
-    };
+    let mut merged = Merged { values: BTreeMap::new(), files: Vec::new(), doubt: Doubt::default() };
     for candidate in candidates {
         match files::read(&candidate) {
             Ok(None) => {}
@@ -70,15 +63,16 @@ pub(super) fn collect(sources: &Sources) -> (Merged, Vec<ConfigError>) {
     }
     merged.take(environment::from_environment(sources), &mut errors);
     merged.take(environment::from_flags(sources), &mut errors);
-    merged.take(defaults(sources, &merged.values), &mut errors);
+    merged.take(defaults(sources, &merged.values, &errors), &mut errors);
     merged.doubt = Doubt::about(&errors);
     (merged, errors)
 }
 
-/// The defaults of the keys that nobody has set.
-fn defaults(sources: &Sources, set: &BTreeMap<&'static str, Entry>) -> Fragment {
+/// The defaults of the keys that nobody has set. A key whose value could not be read has been set.
+fn defaults(sources: &Sources, set: &BTreeMap<&'static str, Entry>, errors: &[ConfigError]) -> Fragment {
     let mut fragment = Fragment::default();
-    for key in KEYS.iter().filter(|key| !set.contains_key(key.path)) {
+    let tried = |key: &Key| errors.iter().any(|error| error.key() == Some(key.path));
+    for key in KEYS.iter().filter(|key| !set.contains_key(key.path) && !tried(key)) {
         let given = sources.variable(environment::STATE_DIRECTORY).map(|value| value.to_string_lossy());
         match (key.default, given) {
             (DefaultValue::StateDirectory(_), Some(paths)) => {
@@ -88,7 +82,6 @@ fn defaults(sources: &Sources, set: &BTreeMap<&'static str, Entry>) -> Fragment 
             (DefaultValue::StateDirectory(text) | DefaultValue::Text(text), _) => {
                 fragment.put(key, text, Origin::Default)
             }
-            (DefaultValue::RequiredByRun, _) => {}
         }
     }
     fragment
@@ -106,18 +99,19 @@ impl Merged {
         KEYS.iter().map(|key| (key, self.values.get(key.path).map(|e| (e.shown.as_str(), &e.origin))))
     }
 
+    /// The keys whose values are others in the two, in the order of the table of keys.
+    pub fn differences(&self, other: &Self) -> Vec<&'static str> {
+        let value = |merged: &Self, key: &str| merged.values.get(key).map(|entry| entry.value.clone());
+        KEYS.iter().map(|key| key.path).filter(|key| value(self, key) != value(other, key)).collect()
+    }
+
     /// The files that were read, in the order in which they apply.
     pub fn files(&self) -> &[PathBuf] {
         &self.files
     }
 
-    /// The value of one key; an error that says where to put it if it has none.
-    pub fn require<T: FromValue>(&self, key: &str) -> Result<T, ConfigErrors> {
-        let value = self.values.get(key).and_then(|entry| T::from_value(&entry.value));
-        value.ok_or_else(|| ConfigErrors::new(vec![self.missing(key)]))
-    }
-
-    pub(super) fn get<T: FromValue>(&self, key: &str) -> Option<T> {
+    /// The value of one key; `None` for a key of another type, or one whose value could not be read.
+    pub fn get<T: FromValue>(&self, key: &str) -> Option<T> {
         self.values.get(key).and_then(|entry| T::from_value(&entry.value))
     }
 
@@ -131,23 +125,10 @@ impl Merged {
         self.doubt.all || self.doubt.keys.contains(key)
     }
 
-    pub(super) fn missing(&self, path: &str) -> ConfigError {
-        let (table, line) = schema::find(path).map_or(("", String::new()), |key| {
-            let (table, name) = key.split();
-            (table, format!("{name} = {}", key.example))
-        });
-        let problem = Problem::Missing { table, line, file: shown(&self.main_file) };
-        ConfigError { origin: None, key: Some(path.to_owned()), problem }
-    }
-
     fn take(&mut self, fragment: Fragment, errors: &mut Vec<ConfigError>) {
         self.values.extend(fragment.entries.into_iter().map(|entry| (entry.key.path, entry)));
         errors.extend(fragment.errors);
     }
-}
-
-fn shown(path: &Path) -> String {
-    path.display().to_string()
 }
 
 impl Doubt {

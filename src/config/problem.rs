@@ -36,8 +36,6 @@ pub enum Problem {
     Value(#[from] ValueProblem),
     #[error("{scheme}:// is a list that can only be read: no engine can be registered there")]
     ReadOnlyList { scheme: &'static str },
-    #[error("is needed and not set")]
-    Missing { table: &'static str, line: String, file: String },
     #[error("{} = {} ({}) must be greater than {} = {} ({})",
         .greater.path, .greater.shown, .greater.origin, .smaller.path, .smaller.shown, .smaller.origin)]
     NotGreater { greater: Box<Placed>, smaller: Box<Placed> },
@@ -93,7 +91,6 @@ impl Problem {
             Self::NotATable { table, .. } => Some(format!("write its keys below a line [{table}]")),
             Self::WrongType { example, .. } => Some(format!("write it like {example}")),
             Self::Value(problem) => problem.remedy(),
-            Self::Missing { table, line, file } => Some(format!("write below [{table}] in {file}: {line}")),
             Self::NotGreater { greater, smaller } => Some(format!("raise {} or lower {}", greater.path, smaller.path)),
             Self::Unreadable { .. } | Self::TooLarge { .. } | Self::More { .. } => None,
         }

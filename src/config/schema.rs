@@ -38,7 +38,8 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// The address under which other hosts reach the engine: `host:port`, `interface:port`, `CIDR:port` or `auto:port`.
     Advertise,
-    DiscoveryUrl,
+    /// A discovery URL, or `embedded`.
+    Discovery,
     /// `ip:port` to listen on.
     SocketAddress,
     /// An absolute path.
@@ -56,16 +57,13 @@ pub enum DefaultValue {
     Text(&'static str),
     /// `STATE_DIRECTORY`, which systemd sets from `StateDirectory=`; this path without it.
     StateDirectory(&'static str),
-    /// None: `swarm-agent run` can't do without it.
-    RequiredByRun,
 }
 
 impl DefaultValue {
     /// The fixed part of the default, as a manual page shows it.
-    pub fn text(self) -> Option<&'static str> {
+    pub fn text(self) -> &'static str {
         match self {
-            Self::Text(text) | Self::StateDirectory(text) => Some(text),
-            Self::RequiredByRun => None,
+            Self::Text(text) | Self::StateDirectory(text) => text,
         }
     }
 }
@@ -115,13 +113,21 @@ pub const KEYS: &[Key] = &[
         ..key("agent.state-directory", Kind::Path, DefaultValue::StateDirectory("/var/lib/swarm-agent"))
     },
     Key {
-        doc: "The cluster: http(s)://HOST:PORT/v1/clusters/TOKEN. `swarm-agent create` makes a token. Whoever knows \
-              the token can change the cluster's list, so keep a file with it unreadable for others.",
+        doc: "The cluster: http(s)://HOST:PORT/v1/clusters/TOKEN, or embedded: the agent then hosts the discovery \
+              server itself (see discovery.embedded-listen). `swarm-agent create` makes a token. Whoever knows the \
+              token can change the cluster's list, so keep a file with it unreadable for others.",
         example: r#""http://disco.example:8970/v1/clusters/0a1b2c3d""#,
         flag: Some("discovery"),
         classic: Some("SWARM_DISCOVERY"),
         secret: true,
-        ..key("discovery.url", Kind::DiscoveryUrl, DefaultValue::RequiredByRun)
+        ..key("discovery.url", Kind::Discovery, DefaultValue::Text("embedded"))
+    },
+    Key {
+        doc: "Where the agent's own discovery server listens if discovery.url is embedded: an IP address and a port. \
+              The default is for this host only; with 0.0.0.0:8971 other hosts can use the server too, and whoever \
+              reaches it can make clusters.",
+        example: r#""10.0.0.5:8971""#,
+        ..key("discovery.embedded-listen", Kind::SocketAddress, DefaultValue::Text("127.0.0.1:8971"))
     },
     Key {
         doc: "The address under which other hosts reach this engine: host:port (IPv6 in brackets), interface:port, \
@@ -238,8 +244,8 @@ impl Key {
 
 pub const ENVIRONMENT_PREFIX: &str = "SWARM_AGENT_";
 
-/// Variables with our prefix that name no key: they say where the configuration is.
-pub const ENVIRONMENT_OTHER: &[&str] = &["SWARM_AGENT_CONFIG", "SWARM_AGENT_CONFIG_ROOT"];
+/// Variables with our prefix that name no key: they say where the configuration is, and the agent's socket.
+pub const ENVIRONMENT_OTHER: &[&str] = &["SWARM_AGENT_CONFIG", "SWARM_AGENT_CONFIG_ROOT", "SWARM_AGENT_SOCKET"];
 
 pub fn find(path: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.path == path)

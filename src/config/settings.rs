@@ -1,9 +1,10 @@
 //! Validated settings: what the rest of the program sees of the configuration.
 
-use crate::model::{Advertise, AdvertiseCheck, DiscoveryUrl};
+use crate::model::{Advertise, AdvertiseCheck, Discovery};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use tracing::level_filters::LevelFilter;
 
 /// What `swarm-agent run` needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +19,9 @@ pub struct AgentSettings {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DiscoverySettings {
-    pub url: DiscoveryUrl,
+    pub url: Discovery,
+    /// Where the agent's own server listens, if `url` is `embedded`.
+    pub embedded_listen: SocketAddr,
     pub advertise: Advertise,
     pub advertise_check: AdvertiseCheck,
     pub heartbeat: Duration,
@@ -63,6 +66,18 @@ pub enum LogLevel {
     Info,
     Debug,
     Trace,
+}
+
+impl From<LogLevel> for LevelFilter {
+    fn from(level: LogLevel) -> Self {
+        match level {
+            LogLevel::Error => Self::ERROR,
+            LogLevel::Warn => Self::WARN,
+            LogLevel::Info => Self::INFO,
+            LogLevel::Debug => Self::DEBUG,
+            LogLevel::Trace => Self::TRACE,
+        }
+    }
 }
 
 impl LogLevel {

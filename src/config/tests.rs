@@ -14,8 +14,8 @@ pub type TestResult = Result<(), Box<dyn std::error::Error>>;
 /// A folder that stands for `/`.
 pub struct Root(tempfile::TempDir);
 
-/// What `run` can't do without.
-pub const REQUIRED: &str =
+/// A cluster elsewhere, and an address.
+pub const ELSEWHERE: &str =
     "[discovery]\nurl = \"http://disco:8970/v1/clusters/s3cret\"\nadvertise = \"10.0.0.5:2375\"\n";
 
 pub const MAIN: &str = "etc/swarm-agent/config.toml";

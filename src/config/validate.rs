@@ -7,7 +7,7 @@ use super::problem::Problem;
 use super::settings::{AgentSettings, DiscoverySettings, EngineSettings, ServerSettings};
 use super::sources::Sources;
 use super::value::FromValue;
-use crate::model::DiscoveryUrl;
+use crate::model::Discovery;
 use std::time::Duration;
 
 /// Settings, and the values that they were made of.
@@ -72,6 +72,7 @@ fn discovery(b: &mut Builder<'_>) -> Option<DiscoverySettings> {
     b.check_writable("discovery.url");
     Some(DiscoverySettings {
         url: url?,
+        embedded_listen: b.take("discovery.embedded-listen")?,
         advertise: b.take("discovery.advertise")?,
         advertise_check: b.take("discovery.advertise-check")?,
         heartbeat: b.take("discovery.heartbeat")?,
@@ -116,17 +117,17 @@ impl Builder<'_> {
         }
     }
 
+    /// None only if the value could not be read, which is complained of already.
     fn take<T: FromValue>(&mut self, key: &str) -> Option<T> {
-        let value = self.merged.get(key);
-        if value.is_none() && !self.merged.doubtful(key) {
-            self.errors.push(self.merged.missing(key));
-        }
-        value
+        self.merged.get(key)
     }
 
     /// A list that can only be read takes no registration.
     fn check_writable(&mut self, key: &str) {
-        let scheme = self.merged.get::<DiscoveryUrl>(key).and_then(|url| url.read_only());
+        let scheme = match self.merged.get(key) {
+            Some(Discovery::At(url)) => url.read_only(),
+            Some(Discovery::Embedded) | None => None,
+        };
         if let Some(scheme) = scheme.filter(|_| !self.merged.doubtful(key)) {
             let (origin, key) = (self.merged.origin(key).cloned(), Some(key.to_owned()));
             self.errors.push(ConfigError { origin, key, problem: Problem::ReadOnlyList { scheme } });

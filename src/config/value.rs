@@ -4,7 +4,7 @@ use super::schema::Kind;
 use super::settings::LogLevel;
 use crate::model::advertise::AdvertiseError;
 use crate::model::discovery_url::DiscoveryUrlError;
-use crate::model::{Advertise, AdvertiseCheck, DiscoveryUrl};
+use crate::model::{Advertise, AdvertiseCheck, Discovery};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ pub enum Value {
     Integer(u32),
     Choice(&'static str),
     Advertise(Advertise),
-    DiscoveryUrl(DiscoveryUrl),
+    Discovery(Discovery),
     SocketAddress(SocketAddr),
     Path(PathBuf),
     Unit(String),
@@ -69,7 +69,7 @@ pub fn parse(kind: &Kind, text: &str) -> Result<Value, ValueProblem> {
         Kind::Integer { min, max } => integer(text, min, max).map(Value::Integer),
         Kind::Choice(choices) => choice(text, choices).map(Value::Choice),
         Kind::Advertise => advertise(text).map(Value::Advertise),
-        Kind::DiscoveryUrl => discovery_url(text).map(Value::DiscoveryUrl),
+        Kind::Discovery => discovery(text).map(Value::Discovery),
         Kind::SocketAddress => {
             text.parse().map(Value::SocketAddress).map_err(|_| ValueProblem::NotSocketAddress(text.to_owned()))
         }
@@ -136,7 +136,7 @@ fn advertise(text: &str) -> Result<Advertise, ValueProblem> {
     }
 }
 
-fn discovery_url(text: &str) -> Result<DiscoveryUrl, ValueProblem> {
+fn discovery(text: &str) -> Result<Discovery, ValueProblem> {
     text.parse().map_err(|error| match error {
         DiscoveryUrlError::NoScheme(_) | DiscoveryUrlError::NoNodesNoScheme(_) => ValueProblem::NoScheme,
         error => ValueProblem::NotDiscoveryUrl(error),
@@ -182,7 +182,7 @@ impl ValueProblem {
             Self::NotWholeSeconds { rounded, .. } => format!("write {:?}", format!("{rounded}s")),
             Self::NotChoice { text, choices } => format!("did you mean {:?}?", super::suggest::nearest(text, choices)?),
             Self::Unspecified(_) => "write the address that other hosts use".to_owned(),
-            Self::NoScheme => "write http://HOST:PORT/v1/clusters/TOKEN".to_owned(),
+            Self::NoScheme => "write http://HOST:PORT/v1/clusters/TOKEN, or embedded".to_owned(),
             Self::NotSocketAddress(_) => r#"write it like "127.0.0.1:8970" or "[::1]:8970""#.to_owned(),
             Self::NotAbsolute(_) => "begin it with /".to_owned(),
             Self::NotUnixSocket(_) => r#"write it like "unix:///run/docker.sock""#.to_owned(),
@@ -203,7 +203,7 @@ impl fmt::Display for Value {
             Self::Integer(number) => number.fmt(f),
             Self::Choice(word) => f.write_str(word),
             Self::Advertise(advertise) => advertise.fmt(f),
-            Self::DiscoveryUrl(url) => url.fmt(f),
+            Self::Discovery(discovery) => discovery.fmt(f),
             Self::SocketAddress(address) => address.fmt(f),
             Self::Path(path) => path.display().fmt(f),
             Self::Unit(name) => f.write_str(name),
@@ -215,7 +215,7 @@ impl Value {
     /// As it may be shown, and written back: what is secret in it is replaced by `***`.
     pub fn masked(&self) -> String {
         match self {
-            Self::DiscoveryUrl(url) => url.to_masked_string(),
+            Self::Discovery(discovery) => discovery.to_masked_string(),
             other => other.to_string(),
         }
     }
@@ -243,7 +243,7 @@ from_value! {
     Duration => Duration,
     Integer => u32,
     Advertise => Advertise,
-    DiscoveryUrl => DiscoveryUrl,
+    Discovery => Discovery,
     SocketAddress => SocketAddr,
     Path => PathBuf,
     Unit => String,

@@ -26,6 +26,7 @@ use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use rand::TryRng;
 use rand::rngs::SysRng;
+use std::io;
 use std::time::Duration;
 
 pub fn router(keeper: Keeper) -> Router {
@@ -47,9 +48,9 @@ async fn healthy() -> &'static str {
 }
 
 async fn create(State(keeper): State<Keeper>) -> Result<Response, Refusal> {
-    let text = new_token()?;
-    let token = text.parse().map_err(|_| Refusal::BadToken)?;
-    keeper.create(token).await?;
+    let token = new_token().map_err(|error| Refusal::BadRequest(error.to_string()))?;
+    keeper.create(token.clone()).await?;
+    let text = token.as_str().to_owned();
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response())
 }
 
@@ -114,10 +115,10 @@ fn unread(rejection: BytesRejection) -> Refusal {
 }
 
 /// 128 bits straight from the system's generator: whoever guesses a token owns the cluster's list.
-fn new_token() -> Result<String, Refusal> {
+pub fn new_token() -> io::Result<Token> {
     let mut bytes = [0; 16];
-    SysRng.try_fill_bytes(&mut bytes).map_err(|error| Refusal::BadRequest(error.to_string()))?;
-    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
+    SysRng.try_fill_bytes(&mut bytes).map_err(io::Error::other)?;
+    format!("{:032x}", u128::from_be_bytes(bytes)).parse().map_err(io::Error::other)
 }
 
 fn token(text: &str) -> Result<Token, Refusal> {
@@ -172,9 +173,10 @@ mod tests {
     }
 
     #[test]
-    fn tokens_are_32_hex_digits_and_differ() -> Result<(), Refusal> {
+    fn tokens_are_32_hex_digits_and_differ() -> io::Result<()> {
         let (a, b) = (new_token()?, new_token()?);
         assert_ne!(a, b);
+        let a = a.as_str();
         assert!(a.len() == 32 && a.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)), "{a}");
         Ok(())
     }

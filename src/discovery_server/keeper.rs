@@ -56,6 +56,12 @@ impl Keeper {
         self.order(Wish::Create(token)).await
     }
 
+    /// Makes the cluster if it is not there.
+    pub async fn ensure(&self, token: Token) -> Result<(), Refusal> {
+        let known = self.memory.with(|roster, _| roster.cluster_size(&token).is_some());
+        if known { Ok(()) } else { self.create(token).await }
+    }
+
     /// Takes a whole cluster away.
     pub async fn drop_cluster(&self, token: Token) -> Result<(), Refusal> {
         self.order(Wish::Drop(token)).await

@@ -1,5 +1,6 @@
 //! What the server takes from its clients at most.
 
+use crate::http::Bounds;
 use std::time::Duration;
 
 /// Seconds, as `ttl` gives them.
@@ -14,7 +15,7 @@ pub const CLUSTERS: usize = 10_000;
 /// In one cluster.
 pub const ENTRIES: usize = 10_000;
 
-pub const CONNECTIONS: usize = 4096;
+const CONNECTIONS: usize = 4096;
 /// Changes that wait to be stored.
 pub const WAITING: usize = CONNECTIONS;
 /// Changes that are stored in one transaction.
@@ -22,8 +23,6 @@ pub const BATCH: usize = 1024;
 
 /// From a request's head to the answer's.
 pub const REQUEST: Duration = Duration::from_secs(10);
-/// Until the next request's head is in. It also ends kept connections that are idle, so it is longer than
-/// the default heartbeat of 60 s.
-pub const HEAD: Duration = Duration::from_secs(90);
-/// For requests under way when the server stops.
-pub const DRAIN: Duration = Duration::from_secs(2);
+/// Idle connections are kept for longer than the default heartbeat of 60 s.
+pub const BOUNDS: Bounds =
+    Bounds { connections: CONNECTIONS, head: Duration::from_secs(90), drain: Duration::from_secs(2) };

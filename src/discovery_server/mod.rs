@@ -2,7 +2,7 @@
 //!
 //! | task | owns | hears | tells |
 //! | --- | --- | --- | --- |
-//! | `listener` | the socket | connections | one task per connection, which asks the `Keeper` |
+//! | `http::serve` | the socket | connections | one task per connection, which asks the `Keeper` |
 //! | `writer` (a thread: fsync blocks) | the store | orders from the `Keeper` | answers, when they are on disk |
 //! | `report` | | the roster's size | `watch<Option<ServerStatus>>` |
 //!
@@ -13,20 +13,22 @@ mod api;
 mod clock;
 mod keeper;
 mod limits;
-mod listener;
 mod plan;
 mod refusal;
 mod roster;
 mod store;
 mod writer;
 
+pub use api::new_token;
 pub use store::StoreError;
 
-use crate::config::settings::ServerSettings;
+use crate::http;
+use crate::model::Token;
 use keeper::Keeper;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -53,6 +55,11 @@ pub enum ServerError {
     Store(#[from] StoreError),
     #[error("can't listen on {address}: {source}")]
     Bind { address: SocketAddr, source: io::Error },
+    /// The one cluster of an embedded server.
+    #[error("its cluster can't be made: {0}")]
+    Cluster(String),
+    #[error("the socket can't be used: {0}")]
+    Socket(#[source] io::Error),
     #[error("the thread that writes the store ended by itself")]
     WriterEnded,
     #[error("the last beats were not stored within {} s; they are covered by the grace after a restart", FLUSH.as_secs())]
@@ -67,19 +74,33 @@ impl fmt::Display for ServerStatus {
     }
 }
 
+/// What a server serves.
+pub struct Serving {
+    pub listener: TcpListener,
+    pub state_directory: PathBuf,
+    /// A cluster that is made if it is not there yet.
+    pub cluster: Option<Token>,
+}
+
+pub async fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {
+    TcpListener::bind(address).await.map_err(|source| ServerError::Bind { address, source })
+}
+
 /// Serves until `stop` is cancelled. The first status is sent when requests are taken.
 pub async fn run(
-    settings: &ServerSettings,
+    serving: Serving,
     status: watch::Sender<Option<ServerStatus>>,
     stop: CancellationToken,
 ) -> Result<(), ServerError> {
-    let (keeper, mut writer) = writer::start(settings.state_directory.clone()).await?;
-    let bind = |source| ServerError::Bind { address: settings.listen, source };
-    let listener = TcpListener::bind(settings.listen).await.map_err(bind)?;
-    let address = listener.local_addr().map_err(bind)?;
+    let Serving { listener, state_directory, cluster } = serving;
+    let (keeper, mut writer) = writer::start(state_directory).await?;
+    if let Some(token) = cluster {
+        keeper.ensure(token).await.map_err(|refusal| ServerError::Cluster(refusal.to_string()))?;
+    }
+    let address = listener.local_addr().map_err(ServerError::Socket)?;
     info!("listening on {address}");
     let ended = tokio::select! {
-        () = listener::serve(listener, api::router(keeper.clone()), stop) => false,
+        () = http::serve(listener, api::router(keeper.clone()), limits::BOUNDS, stop) => false,
         () = report(&keeper, address, &status) => false,
         // a oneshot: nothing is lost when another arm wins
         () = writer.ended() => true,

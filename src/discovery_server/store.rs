@@ -44,6 +44,15 @@ pub enum StoreError {
     Io { path: PathBuf, what: String },
 }
 
+impl StoreError {
+    /// A damaged store under another name, so that the next start begins with an empty one. `None` if it is another fault.
+    pub fn set_damaged_aside(&self) -> Option<io::Result<PathBuf>> {
+        let Self::Damaged { path, .. } = self else { return None };
+        let aside = path.with_extension("redb.damaged");
+        Some(std::fs::rename(path, &aside).map(|()| aside))
+    }
+}
+
 /// What was in the store when it was opened.
 #[derive(Debug, Default)]
 pub struct Stored {

@@ -3,10 +3,50 @@
 use super::Listing;
 use super::token::{Token, TokenError};
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// A discovery service and the cluster in it, as `discovery.url` names it.
+/// What `discovery.url` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Discovery {
+    /// `embedded`: the agent hosts the discovery server itself, with one cluster.
+    Embedded,
+    At(DiscoveryUrl),
+}
+
+/// The word in place of a URL.
+const EMBEDDED: &str = "embedded";
+
+impl FromStr for Discovery {
+    type Err = DiscoveryUrlError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == EMBEDDED { Ok(Self::Embedded) } else { text.parse().map(Self::At) }
+    }
+}
+
+/// The server without the token: what a log may say.
+impl fmt::Display for Discovery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Embedded => f.write_str(EMBEDDED),
+            Self::At(url) => url.fmt(f),
+        }
+    }
+}
+
+impl Discovery {
+    /// With a token that is none, so that it can't be mistaken for one that works.
+    pub fn to_masked_string(&self) -> String {
+        match self {
+            Self::Embedded => EMBEDDED.to_owned(),
+            Self::At(url) => url.to_masked_string(),
+        }
+    }
+}
+
+/// A discovery service and the cluster in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DiscoveryUrl {
     /// The token protocol over HTTP: `http(s)://host[:port]/path/clusters/TOKEN` or
@@ -41,6 +81,9 @@ pub struct ServerUrl {
     authority: String,
     path: String,
 }
+
+/// Where our own server serves the protocol.
+const SERVED_UNDER: &str = "/v1";
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DiscoveryUrlError {
@@ -111,12 +154,17 @@ impl FromStr for ServerUrl {
         };
         let (authority, path) = split_authority(rest)?;
         let path = path.trim_end_matches('/').trim_end_matches("/clusters");
-        let path = if path.is_empty() { "/v1" } else { path };
+        let path = if path.is_empty() { SERVED_UNDER } else { path };
         Ok(Self { tls, authority, path: path.to_owned() })
     }
 }
 
 impl ServerUrl {
+    /// A server of ours that this host reaches at this address.
+    pub fn plain(address: SocketAddr) -> Self {
+        Self { tls: false, authority: address.to_string(), path: SERVED_UNDER.to_owned() }
+    }
+
     pub fn tls(&self) -> bool {
         self.tls
     }

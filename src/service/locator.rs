@@ -152,7 +152,7 @@ mod tests {
 
     fn start(host: &Host, wanted: &str) -> (watch::Receiver<AddressState>, Beats, CancellationToken) {
         let clock = Clock::of_loops();
-        let mut beats = Beats::new(clock);
+        let beats = Beats::new(clock);
         let (states, seen) = watch::channel(AddressState::Unknown);
         let wanted = Locating::new(wanted.parse().unwrap());
         let locator = Locator { network: Box::new(host.clone()), wanted, states, beat: beats.add("locator"), clock };

@@ -12,8 +12,10 @@
 //!
 //! Each channel has one writer; no task holds a sender that points upstream.
 
+pub mod api;
 pub mod beat;
 pub mod clock;
+pub mod embedded;
 pub mod engine_restart;
 pub mod locator;
 pub mod prober;

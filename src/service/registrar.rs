@@ -71,7 +71,8 @@ impl Registrar {
         Self { parts, recorded: None, trouble: Limiter::new(TROUBLE_INTERVAL), wish, reason: String::new() }
     }
 
-    pub async fn run(mut self, stop: CancellationToken) {
+    /// Gives the entries that stay in a discovery service because of us.
+    pub async fn run(mut self, stop: CancellationToken) -> Vec<HeldEntry> {
         self.consider();
         loop {
             self.parts.beat.tick();
@@ -88,7 +89,7 @@ impl Registrar {
                 break;
             }
         }
-        self.say_farewell().await;
+        self.say_farewell().await
     }
 
     fn next_turn(&self) -> Turn {
@@ -204,11 +205,15 @@ impl Registrar {
         });
     }
 
-    /// Writes down what may be in a discovery service because of us, if that has changed.
-    async fn record(&mut self, with_current: bool) {
+    fn entries(&self, with_current: bool) -> Vec<HeldEntry> {
         let current = self.parts.place.as_ref().filter(|_| with_current);
         let former = self.parts.former.iter().map(|former| &former.place);
-        let entries: Vec<HeldEntry> = former.chain(current).map(Place::held).collect();
+        former.chain(current).map(Place::held).collect()
+    }
+
+    /// Writes down what may be in a discovery service because of us, if that has changed.
+    async fn record(&mut self, with_current: bool) {
+        let entries = self.entries(with_current);
         if self.recorded.as_ref() == Some(&entries) {
             return;
         }

@@ -2,7 +2,7 @@
 
 use super::beat::Beat;
 use super::{Outlook, TICK};
-use crate::model::{Finding, Reach, RegistrationStatus, Standing};
+use crate::model::{Finding, Hosting, Reach, RegistrationStatus, Standing};
 use crate::policy::gate::Verdict;
 use crate::systemd::notify::{Message, Notifier};
 use std::sync::Arc;
@@ -16,6 +16,9 @@ pub struct Status {
     pub outlook: watch::Receiver<Outlook>,
     pub standing: watch::Receiver<Standing>,
     pub reach: watch::Receiver<Option<Reach>>,
+    pub hosting: watch::Receiver<Hosting>,
+    /// Why the last reload was rejected, if it was.
+    pub trouble: watch::Receiver<Option<String>>,
     pub beat: Beat,
 }
 
@@ -36,6 +39,8 @@ impl Status {
                 Ok(()) = self.outlook.changed() => {}
                 Ok(()) = self.standing.changed() => {}
                 Ok(()) = self.reach.changed() => {}
+                Ok(()) = self.hosting.changed() => {}
+                Ok(()) = self.trouble.changed() => {}
                 () = sleep(TICK) => {}
             }
         }
@@ -45,7 +50,13 @@ impl Status {
         let outlook = self.outlook.borrow_and_update();
         let (standing, reach) = (self.standing.borrow_and_update(), self.reach.borrow_and_update());
         let doubt = doubt(&standing, &outlook, reach.as_ref());
-        format!("{}, engine {}{doubt}", registered(&standing, &self.server), outlook.health)
+        let hosting = match &*self.hosting.borrow_and_update() {
+            Hosting::Elsewhere => String::new(),
+            hosting => format!("; {hosting}"),
+        };
+        let trouble = self.trouble.borrow_and_update();
+        let trouble = trouble.as_ref().map(|why| format!("; configuration not reloaded: {why}")).unwrap_or_default();
+        format!("{}, engine {}{doubt}{hosting}{trouble}", registered(&standing, &self.server), outlook.health)
     }
 }
 
@@ -106,13 +117,15 @@ mod tests {
     }
 
     fn said(standing: Standing, outlook: Outlook, reach: Option<Reach>) -> String {
-        let mut beats = crate::service::beat::Beats::new(crate::service::clock::Clock::of_loops());
+        let beats = crate::service::beat::Beats::new(crate::service::clock::Clock::of_loops());
         let mut status = Status {
             notifier: Arc::new(crate::systemd::notify::SdNotify),
             server: "http://disco:8970".into(),
             outlook: watch::channel(outlook).1,
             standing: watch::channel(standing).1,
             reach: watch::channel(reach).1,
+            hosting: watch::channel(Hosting::Elsewhere).1,
+            trouble: watch::channel(None).1,
             beat: beats.add("status"),
         };
         status.line()

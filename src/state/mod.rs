@@ -1,29 +1,17 @@
 //! The agent's own files in its state directory.
 
 mod access;
+mod cluster;
+mod entries;
 
 pub use access::directory_access;
+pub use cluster::ClusterFile;
+pub use entries::{EntriesFile, HeldEntries};
 
-use crate::model::{HeldEntry, NodeAddress};
-use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-use tokio::time::timeout;
-
-/// Bounds one write.
-const TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The entries that may be in a discovery service because of us, kept so that the next process can resume or
-/// remove them.
-#[async_trait::async_trait]
-pub trait HeldEntries: Send + Sync {
-    /// Replaces what is kept; it is on disk when this returns.
-    async fn keep(&self, entries: &[HeldEntry]) -> Result<(), StateError>;
-}
 
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {cause}", path.display())]
@@ -32,128 +20,34 @@ pub struct StateError {
     pub cause: io::Error,
 }
 
-/// `entries.json` in the state directory; readable by us alone, for a URL holds a token.
-pub struct EntriesFile {
-    path: PathBuf,
-    /// A write that timed out may still be under way when the next one begins.
-    writing: Arc<Mutex<()>>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Document {
-    entries: Vec<Entry>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Entry {
-    url: String,
-    address: String,
-}
-
-impl EntriesFile {
-    pub fn new(state_directory: &Path) -> Self {
-        Self { path: state_directory.join("entries.json"), writing: Arc::default() }
+impl StateError {
+    fn new(path: &Path, cause: io::Error) -> Self {
+        Self { path: path.to_owned(), cause }
     }
 
-    /// What a former process kept. A file that can't be understood is set aside and reported, never fatal.
-    pub fn load(&self) -> (Vec<HeldEntry>, Option<StateError>) {
-        let text = match fs::read_to_string(&self.path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return (Vec::new(), None),
-            Err(error) => return (Vec::new(), Some(self.error(error))),
-        };
-        match parse(&text) {
-            Ok(entries) => (entries, None),
-            Err(why) => (Vec::new(), Some(self.set_aside(&why))),
-        }
-    }
-
-    fn set_aside(&self, why: &str) -> StateError {
-        let aside = self.path.with_extension("json.corrupt");
-        let outcome = match fs::rename(&self.path, &aside) {
+    /// A file that can't be understood is kept under another name, and this is how that is said.
+    fn set_aside(path: &Path, why: &str) -> Self {
+        let mut aside = path.as_os_str().to_owned();
+        aside.push(".corrupt");
+        let aside = PathBuf::from(aside);
+        let outcome = match fs::rename(path, &aside) {
             Ok(()) => format!("set aside as {}", aside.display()),
             Err(error) => format!("could not be set aside: {error}"),
         };
-        self.error(io::Error::new(io::ErrorKind::InvalidData, format!("{why}; {outcome}")))
+        Self::new(path, io::Error::new(io::ErrorKind::InvalidData, format!("{why}; {outcome}")))
     }
-
-    fn error(&self, cause: io::Error) -> StateError {
-        StateError { path: self.path.clone(), cause }
-    }
-}
-
-#[async_trait::async_trait]
-impl HeldEntries for EntriesFile {
-    async fn keep(&self, entries: &[HeldEntry]) -> Result<(), StateError> {
-        let entries =
-            entries.iter().map(|entry| Entry { url: entry.url.clone(), address: entry.address.to_string() }).collect();
-        let text = serde_json::to_string(&Document { entries }).map_err(|error| self.error(error.into()))?;
-        let (path, lock) = (self.path.clone(), Arc::clone(&self.writing));
-        // fsync may take as long as the disk likes: not on the runtime, and not waited for without end
-        let writing = tokio::task::spawn_blocking(move || {
-            let _turn = lock.lock().unwrap_or_else(PoisonError::into_inner);
-            replace(&path, &text)
-        });
-        let written = match timeout(TIMEOUT, writing).await {
-            Ok(Ok(written)) => written,
-            Ok(Err(panicked)) => Err(io::Error::other(panicked)),
-            Err(_) => Err(io::ErrorKind::TimedOut.into()),
-        };
-        written.map_err(|error| self.error(error))
-    }
-}
-
-fn parse(text: &str) -> Result<Vec<HeldEntry>, String> {
-    let document: Document = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    let read = |entry: Entry| match entry.address.parse::<NodeAddress>() {
-        Ok(address) => Ok(HeldEntry { url: entry.url, address }),
-        Err(error) => Err(error.to_string()),
-    };
-    document.entries.into_iter().map(read).collect()
 }
 
 /// Writes beside the file, then renames: a power cut leaves the old file or the new one.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let fresh = path.with_extension("json.new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+fn replace(path: &Path, text: &str, mode: u32) -> io::Result<()> {
+    let mut fresh = path.as_os_str().to_owned();
+    fresh.push(".new");
+    let fresh = PathBuf::from(fresh);
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&fresh)?;
+    // the umask has had its say on the mode
+    file.set_permissions(fs::Permissions::from_mode(mode))?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     fs::rename(&fresh, path)?;
     File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn entry() -> HeldEntry {
-        HeldEntry { url: "http://disco/v1/clusters/a".into(), address: "10.0.0.5:2375".parse().unwrap() }
-    }
-
-    #[tokio::test]
-    async fn keeps_entries_for_the_next_process() {
-        let folder = tempfile::tempdir().unwrap();
-        EntriesFile::new(folder.path()).keep(&[entry()]).await.unwrap();
-        let (entries, error) = EntriesFile::new(folder.path()).load();
-        assert_eq!(entries, [entry()]);
-        assert!(error.is_none());
-    }
-
-    #[test]
-    fn a_corrupt_file_is_set_aside_and_said() {
-        for text in ["", "{", r#"{"entries":[{"url":"x","address":"nowhere"}]}"#] {
-            let folder = tempfile::tempdir().unwrap();
-            fs::write(folder.path().join("entries.json"), text).unwrap();
-            let (entries, error) = EntriesFile::new(folder.path()).load();
-            assert_eq!(entries, []);
-            assert!(error.unwrap().to_string().contains("set aside as"), "{text}");
-            assert_eq!(fs::read_to_string(folder.path().join("entries.json.corrupt")).unwrap(), text);
-        }
-    }
-
-    #[tokio::test]
-    async fn a_missing_directory_is_an_error_that_names_it() {
-        let error = EntriesFile::new(Path::new("/nowhere/at/all")).keep(&[entry()]).await.unwrap_err();
-        assert!(error.to_string().starts_with("/nowhere/at/all/entries.json: "), "{error}");
-    }
 }

@@ -5,6 +5,7 @@ mod calls;
 mod fault;
 pub mod manager;
 pub mod notify;
+pub mod sockets;
 
 pub use fault::ManagerError;
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
     Ready,
+    /// The configuration is being read anew; READY follows, whatever comes of it.
+    Reloading,
     Status(String),
     Watchdog,
     Stopping,
@@ -21,7 +23,7 @@ pub struct SdNotify;
 
 impl Notifier for SdNotify {
     fn notify(&self, messages: &[Message]) {
-        let states: Vec<NotifyState<'_>> = messages.iter().map(to_state).collect();
+        let states: Vec<NotifyState<'_>> = messages.iter().flat_map(to_states).collect();
         // An unset or unusable NOTIFY_SOCKET must not stop the agent; systemd's own time limits tell the operator.
         if let Err(error) = sd_notify::notify(&states) {
             tracing::debug!(%error, "cannot reach the service manager's notify socket");
@@ -34,11 +36,15 @@ pub fn watchdog_timeout() -> Option<Duration> {
     sd_notify::watchdog_enabled().filter(|timeout| !timeout.is_zero())
 }
 
-fn to_state(message: &Message) -> NotifyState<'_> {
+fn to_states(message: &Message) -> Vec<NotifyState<'_>> {
     match message {
-        Message::Ready => NotifyState::Ready,
-        Message::Status(line) => NotifyState::Status(line),
-        Message::Watchdog => NotifyState::Watchdog,
-        Message::Stopping => NotifyState::Stopping,
+        Message::Ready => vec![NotifyState::Ready],
+        // systemd tells from the time whether this reload began after it was asked for
+        Message::Reloading => {
+            std::iter::once(NotifyState::Reloading).chain(NotifyState::monotonic_usec_now().ok()).collect()
+        }
+        Message::Status(line) => vec![NotifyState::Status(line)],
+        Message::Watchdog => vec![NotifyState::Watchdog],
+        Message::Stopping => vec![NotifyState::Stopping],
     }
 }

@@ -110,6 +110,25 @@ pub enum Event<'a> {
     LoopFresh {
         name: &'a str,
     },
+    /// The configuration was read anew and is in force.
+    Reloaded {
+        changed: &'a str,
+        at_restart: &'a str,
+    },
+    /// The old settings stay.
+    ReloadRejected {
+        errors: usize,
+    },
+    /// The agent's own discovery server can't serve.
+    HostingFailed {
+        reason: &'a str,
+    },
+    HostingRecovered,
+    /// The local socket can't be listened on.
+    ApiFailed {
+        path: &'a str,
+        error: &'a str,
+    },
     ConfigInvalid {
         place: &'a str,
         key: &'a str,
@@ -154,6 +173,11 @@ impl Event<'_> {
             Self::ManagerBack { .. } => ("manager-back", Level::Info, "85911b1e240c464fb5c7d926c353a965"),
             Self::LoopStale { .. } => ("loop-stale", Level::Error, "73052f551eb8487e9fa195c6a1112866"),
             Self::LoopFresh { .. } => ("loop-fresh", Level::Info, "244f5dd0c69f4906812b28c3a8f8ffe4"),
+            Self::Reloaded { .. } => ("reloaded", Level::Info, "268611bd15654738a0a1b57e8d7a93ae"),
+            Self::ReloadRejected { .. } => ("reload-rejected", Level::Error, "960ca8d39d05450fa009fa1d88dfbb12"),
+            Self::HostingFailed { .. } => ("hosting-failed", Level::Warning, "d0432ff3057346eba01dce8dbca26655"),
+            Self::HostingRecovered => ("hosting-recovered", Level::Info, "7ba85c2d0f2d4b45bf949f6a79a015e5"),
+            Self::ApiFailed { .. } => ("api-failed", Level::Warning, "14a7be51c90e4017b385494c9fa1286d"),
             Self::ConfigInvalid { .. } => ("config-invalid", Level::Error, "19fe88b4af50459c9e94e3208a6d059c"),
             Self::StateTrouble { .. } => ("state-trouble", Level::Warning, "bbd4841693c542c3b034a5263af84323"),
             Self::LogDropped { .. } => ("log-dropped", Level::Warning, "29ce3f816d68493f9ebb0f0d22194742"),
@@ -198,8 +222,13 @@ impl Event<'_> {
                 Fields { place: Some(place), key: Some(key), reason: Some(message), ..none }
             }
             Self::StateTrouble { path, error } => Fields { place: Some(path), reason: Some(error), ..none },
+            Self::ApiFailed { path, error } => Fields { place: Some(path), reason: Some(error), ..none },
+            Self::HostingFailed { reason } => Fields { reason: Some(reason), ..none },
+            Self::Reloaded { changed, .. } => Fields { key: Some(changed).filter(|keys| !keys.is_empty()), ..none },
             Self::Failed { error } => Fields { reason: Some(error), ..none },
-            Self::Stopping { .. } | Self::LogDropped { .. } => none,
+            Self::Stopping { .. } | Self::LogDropped { .. } | Self::HostingRecovered | Self::ReloadRejected { .. } => {
+                none
+            }
         }
     }
 }
@@ -242,11 +271,34 @@ impl fmt::Display for Event<'_> {
                 write!(f, "task {name} has not turned for {}: systemd is pinged no more", format_duration(*limit))
             }
             Self::LoopFresh { name } => write!(f, "task {name} turns again"),
+            Self::Reloaded { changed, at_restart } => reloaded(f, changed, at_restart),
+            Self::ReloadRejected { errors } => {
+                let plural = if *errors == 1 { "" } else { "s" };
+                write!(f, "configuration not reloaded: {errors} error{plural}; the old settings stay")
+            }
+            Self::HostingFailed { reason } => {
+                write!(f, "the agent's own discovery server does not work: {reason}; trying on")
+            }
+            Self::HostingRecovered => f.write_str("the agent's own discovery server works again"),
+            Self::ApiFailed { path, error } => {
+                write!(f, "{path}: {error}; `swarm-agent reload` does not work until this does; trying on")
+            }
             Self::ConfigInvalid { message, .. } => f.write_str(message),
             Self::StateTrouble { path, error } => write!(f, "{path}: {error}"),
             Self::LogDropped { count } => write!(f, "{count} log entries were dropped: the journal was too slow"),
             Self::Failed { error } => f.write_str(error),
         }
+    }
+}
+
+fn reloaded(f: &mut fmt::Formatter<'_>, changed: &str, at_restart: &str) -> fmt::Result {
+    match changed {
+        "" => f.write_str("configuration reloaded: nothing changed")?,
+        keys => write!(f, "configuration reloaded: {keys} changed")?,
+    }
+    match at_restart {
+        "" => Ok(()),
+        keys => write!(f, "; {keys} will change with a restart of the service"),
     }
 }
 

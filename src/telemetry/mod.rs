@@ -14,16 +14,42 @@ use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::Registry;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload;
 
 pub const IDENTIFIER: &str = "swarm-agent";
 
 /// Delivers what is queued when it is dropped, within a second.
-pub struct Telemetry(queue::Flush);
+pub struct Telemetry {
+    flush: queue::Flush,
+    verbosity: Verbosity,
+}
 
 impl Drop for Telemetry {
     fn drop(&mut self) {
-        self.0.flush(std::time::Duration::from_secs(1));
+        self.flush.flush(std::time::Duration::from_secs(1));
     }
+}
+
+impl Telemetry {
+    pub fn verbosity(&self) -> Verbosity {
+        self.verbosity.clone()
+    }
+}
+
+/// What is logged, changed while the log goes on.
+#[derive(Clone)]
+pub struct Verbosity(reload::Handle<Targets, Registry>);
+
+impl Verbosity {
+    pub fn set(&self, level: LevelFilter) {
+        if let Err(error) = self.0.reload(targets(level)) {
+            tracing::warn!(%error, "the log level stays as it is");
+        }
+    }
+}
+
+fn targets(level: LevelFilter) -> Targets {
+    Targets::new().with_target("swarm_agent", level).with_default(LevelFilter::WARN)
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -45,10 +71,10 @@ pub fn init(level: LevelFilter, journal_stream: Option<&str>) -> Result<Telemetr
         None => tracing::Dispatch::new(Registry::default().with(stderr::Stderr { prefix: journal_stream.is_some() })),
     };
     let (layer, flush) = queue::start(sink).map_err(TelemetryError::Thread)?;
-    let ours = Targets::new().with_target("swarm_agent", level).with_default(LevelFilter::WARN);
-    tracing::subscriber::set_global_default(Registry::default().with(ours).with(layer))
+    let (filter, handle) = reload::Layer::new(targets(level));
+    tracing::subscriber::set_global_default(Registry::default().with(filter).with(layer))
         .map_err(|_| TelemetryError::Twice)?;
-    Ok(Telemetry(flush))
+    Ok(Telemetry { flush, verbosity: Verbosity(handle) })
 }
 
 fn journald() -> io::Result<tracing_journald::Layer> {

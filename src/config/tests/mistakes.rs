@@ -1,6 +1,6 @@
 //! Every kind of mistake, with the exact words.
 
-use super::{MAIN, REQUIRED, Root, TestResult, environment, set};
+use super::{ELSEWHERE, MAIN, Root, TestResult, environment, set};
 use crate::config::load_agent;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -8,7 +8,7 @@ use std::os::unix::net::UnixListener;
 
 const DROP_IN: &str = "etc/swarm-agent/config.d/10-net.toml";
 
-/// What follows the three lines of [`REQUIRED`], and what is said about it after the file's name.
+/// What follows the three lines of [`ELSEWHERE`], and what is said about it after the file's name.
 const VALUES: &[(&str, &str)] = &[
     (r#"ttl = "3 minutes o""#, r#"4:7: discovery.ttl: "3 minutes o" is not a duration; write it like "180s" or "3m""#),
     ("  ttl = 180", r#"4:9: discovery.ttl: 180 has no unit; write "180s""#),
@@ -70,13 +70,13 @@ const NAMES: &[(&str, &str)] = &[
     ),
     (
         r#"colour = "red""#,
-        "4:1: discovery.colour: unknown key; known here: url, advertise, advertise-check, heartbeat, ttl, delay, connect-timeout, timeout",
+        "4:1: discovery.colour: unknown key; known here: url, embedded-listen, advertise, advertise-check, heartbeat, ttl, delay, connect-timeout, timeout",
     ),
     ("[agent]\nttl = \"90s\"", "5:1: agent.ttl: unknown key; did you mean discovery.ttl?"),
     ("[engine]\n\"engine.grace\" = \"1s\"", "5:1: engine.\"engine.grace\": unknown key; did you mean engine.grace?"),
     (
         "\"a\\nb\" = 1",
-        "4:1: discovery.a\\nb: unknown key; known here: url, advertise, advertise-check, heartbeat, ttl, delay, connect-timeout, timeout",
+        "4:1: discovery.a\\nb: unknown key; known here: url, embedded-listen, advertise, advertise-check, heartbeat, ttl, delay, connect-timeout, timeout",
     ),
     ("[discvery]\nttl = \"90s\"", "4:2: discvery: unknown table; did you mean [discovery]?"),
     ("[supervision]\nmode = \"x\"", "4:2: supervision: unknown table; known tables: agent, discovery, engine, server"),
@@ -98,7 +98,7 @@ const SYNTAX: &[(&str, &str)] = &[
 #[test]
 fn each_mistake_is_named_with_place_key_and_remedy() -> TestResult {
     for (lines, message) in VALUES.iter().chain(NAMES).chain(SYNTAX) {
-        let root = Root::new(&[(DROP_IN, &format!("{REQUIRED}{lines}\n"))])?;
+        let root = Root::new(&[(DROP_IN, &format!("{ELSEWHERE}{lines}\n"))])?;
         assert_eq!(root.errors(&root.sources()), [format!("/{DROP_IN}:{message}")], "{lines}");
     }
     Ok(())
@@ -109,7 +109,7 @@ fn addresses_and_urls_say_what_is_wrong_with_them() -> TestResult {
     for (line, message) in [
         (
             r#"url = "disco:8970/v1/clusters/s3cret""#,
-            "2:7: discovery.url: not a discovery URL: it has no scheme; write http://HOST:PORT/v1/clusters/TOKEN",
+            "2:7: discovery.url: not a discovery URL: it has no scheme; write http://HOST:PORT/v1/clusters/TOKEN, or embedded",
         ),
         (
             r#"url = "http://disco/s3cret""#,
@@ -133,7 +133,7 @@ fn addresses_and_urls_say_what_is_wrong_with_them() -> TestResult {
             r#""0.0.0.0:2375" is an address to listen on; nobody can reach it from elsewhere; write the address that other hosts use"#,
         ),
     ] {
-        let root = Root::new(&[(MAIN, REQUIRED)])?;
+        let root = Root::new(&[(MAIN, ELSEWHERE)])?;
         let sources = root.sources().with_flags([set("--advertise", "discovery.advertise", text)]);
         assert_eq!(root.errors(&sources), [format!("flag --advertise: discovery.advertise: {message}")]);
     }
@@ -141,20 +141,8 @@ fn addresses_and_urls_say_what_is_wrong_with_them() -> TestResult {
 }
 
 #[test]
-fn what_is_needed_and_missing_comes_with_a_line_to_paste() -> TestResult {
-    let root = Root::new(&[])?;
-    assert_eq!(
-        root.errors(&root.sources()),
-        [
-            r#"discovery.url: is needed and not set; write below [discovery] in /etc/swarm-agent/config.toml: url = "http://disco.example:8970/v1/clusters/0a1b2c3d""#,
-        ]
-    );
-    Ok(())
-}
-
-#[test]
-fn a_key_that_is_there_under_a_wrong_name_is_not_reported_missing_too() -> TestResult {
-    let root = Root::new(&[(MAIN, &REQUIRED.replace("advertise", "advertize"))])?;
+fn a_key_under_a_wrong_name_is_reported_once() -> TestResult {
+    let root = Root::new(&[(MAIN, &ELSEWHERE.replace("advertise", "advertize"))])?;
     assert_eq!(
         root.errors(&root.sources()),
         [format!("/{MAIN}:3:1: discovery.advertize: unknown key; did you mean discovery.advertise?")]
@@ -192,7 +180,7 @@ fn all_mistakes_of_all_sources_are_reported_at_once() -> TestResult {
 
 #[test]
 fn a_cross_check_names_both_places() -> TestResult {
-    let root = Root::new(&[(MAIN, REQUIRED), (DROP_IN, "\n[discovery]\nttl = \"30s\"\n")])?;
+    let root = Root::new(&[(MAIN, ELSEWHERE), (DROP_IN, "\n[discovery]\nttl = \"30s\"\n")])?;
     let message = "must be greater than discovery.heartbeat";
     let remedy = "raise discovery.ttl or lower discovery.heartbeat";
     assert_eq!(
@@ -217,7 +205,7 @@ fn a_cross_check_names_both_places() -> TestResult {
 
 #[test]
 fn errors_have_fields() -> TestResult {
-    let root = Root::new(&[(MAIN, &format!("{REQUIRED}ttl = 180"))])?;
+    let root = Root::new(&[(MAIN, &format!("{ELSEWHERE}ttl = 180"))])?;
     let errors = load_agent(&root.sources()).err().ok_or("valid")?;
     let error = errors.iter().next().ok_or("no error")?;
     assert_eq!(error.file().map(|f| root.strip(f.display())), Some(format!("/{MAIN}")));
@@ -234,7 +222,7 @@ fn a_file_that_is_no_text_is_named_with_the_byte() -> TestResult {
     let message = "2:8: is not UTF-8: byte 19 is 0xff; save the file as UTF-8";
     assert_eq!(root.errors(&root.sources()), [format!("/{MAIN}:{message}")]);
     let value = OsString::from_vec(b"\xff".to_vec());
-    let root = Root::new(&[(MAIN, REQUIRED)])?;
+    let root = Root::new(&[(MAIN, ELSEWHERE)])?;
     assert_eq!(
         root.errors(&root.sources().with_environment([("SWARM_AGENT_DISCOVERY_TTL".into(), value)])),
         ["environment SWARM_AGENT_DISCOVERY_TTL: discovery.ttl: is not UTF-8; set it to text in UTF-8"]
@@ -244,7 +232,7 @@ fn a_file_that_is_no_text_is_named_with_the_byte() -> TestResult {
 
 #[test]
 fn things_that_are_no_files_are_errors_and_never_block() -> TestResult {
-    let root = Root::new(&[(MAIN, REQUIRED), ("etc/swarm-agent/config.d/a.toml/x", "")])?;
+    let root = Root::new(&[(MAIN, ELSEWHERE), ("etc/swarm-agent/config.d/a.toml/x", "")])?;
     root.link("etc/swarm-agent/config.d/b.toml", "/nowhere/at-all")?;
     let _socket = UnixListener::bind(root.path().join("etc/swarm-agent/config.d/c.toml"))?;
     root.write("run/swarm-agent.d", b"a file where a folder belongs")?;
@@ -272,7 +260,7 @@ fn a_main_file_that_was_asked_for_must_exist() -> TestResult {
 #[test]
 fn a_file_of_ten_thousand_lines_is_read_and_its_last_line_found() -> TestResult {
     let comments = "# nothing\n".repeat(10_000);
-    let root = Root::new(&[(MAIN, &format!("{comments}{REQUIRED}ttl = 9\n"))])?;
+    let root = Root::new(&[(MAIN, &format!("{comments}{ELSEWHERE}ttl = 9\n"))])?;
     let message = "10004:7: discovery.ttl: 9 has no unit; write \"9s\"";
     assert_eq!(root.errors(&root.sources()), [format!("/{MAIN}:{message}")]);
     Ok(())

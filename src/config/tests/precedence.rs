@@ -1,9 +1,9 @@
 //! Which source has the last word.
 
-use super::{MAIN, REQUIRED, Root, TestResult, environment, set};
+use super::{ELSEWHERE, MAIN, Root, TestResult, environment, set};
 use crate::config::settings::LogLevel;
 use crate::config::{Origin, load, load_agent, load_server};
-use crate::model::AdvertiseCheck;
+use crate::model::{AdvertiseCheck, Discovery};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -24,10 +24,12 @@ fn told(root: &Root) -> Result<String, Box<dyn std::error::Error>> {
 
 #[test]
 fn every_key_has_its_default() -> TestResult {
-    let root = Root::new(&[(MAIN, &REQUIRED.replace("advertise", "#"))])?;
+    let root = Root::new(&[])?;
     let settings = load_agent(&root.sources())?.settings;
     assert_eq!(settings.log_level, LogLevel::Info);
     assert_eq!(settings.state_directory, Path::new("/var/lib/swarm-agent"));
+    assert_eq!(settings.discovery.url, Discovery::Embedded);
+    assert_eq!(settings.discovery.embedded_listen.to_string(), "127.0.0.1:8971");
     assert_eq!(settings.discovery.advertise.to_string(), "auto:2375");
     assert_eq!(settings.discovery.advertise_check, AdvertiseCheck::Warn);
     assert_eq!(settings.discovery.heartbeat, Duration::from_secs(60));
@@ -54,7 +56,7 @@ fn a_server_needs_no_configuration() -> TestResult {
 
 #[test]
 fn drop_ins_beat_the_main_file_and_apply_by_name_whatever_their_folder() -> TestResult {
-    let root = Root::new(&[(MAIN, &format!("{REQUIRED}{}", grace("1s")))])?;
+    let root = Root::new(&[(MAIN, &format!("{ELSEWHERE}{}", grace("1s")))])?;
     assert_eq!(told(&root)?, format!("1s /{MAIN}:5:9"));
     root.write(&format!("{LIB}/20-b.toml"), grace("2s").as_bytes())?;
     assert_eq!(told(&root)?, format!("2s /{LIB}/20-b.toml:2:9"));
@@ -71,7 +73,7 @@ fn drop_ins_beat_the_main_file_and_apply_by_name_whatever_their_folder() -> Test
 
 #[test]
 fn a_link_to_dev_null_or_an_empty_file_masks() -> TestResult {
-    let root = Root::new(&[(MAIN, REQUIRED)])?;
+    let root = Root::new(&[(MAIN, ELSEWHERE)])?;
     root.write(&format!("{LIB}/a.toml"), b"broken = ")?;
     root.link(&format!("{ETC}/a.toml"), "/dev/null")?;
     root.write(&format!("{LIB}/b.toml"), b"broken = ")?;
@@ -82,7 +84,7 @@ fn a_link_to_dev_null_or_an_empty_file_masks() -> TestResult {
 
 #[test]
 fn hidden_files_and_leftovers_are_not_read() -> TestResult {
-    let root = Root::new(&[(MAIN, REQUIRED)])?;
+    let root = Root::new(&[(MAIN, ELSEWHERE)])?;
     for name in [".a.toml", "a.toml~", "a.toml.rpmsave", "README"] {
         root.write(&format!("{ETC}/{name}"), b"broken = ")?;
     }
@@ -92,7 +94,7 @@ fn hidden_files_and_leftovers_are_not_read() -> TestResult {
 
 #[test]
 fn a_byte_order_mark_and_windows_line_ends_are_read_and_counted_past() -> TestResult {
-    let text = format!("\u{feff}{REQUIRED}{}", grace("7s")).replace('\n', "\r\n");
+    let text = format!("\u{feff}{ELSEWHERE}{}", grace("7s")).replace('\n', "\r\n");
     let root = Root::new(&[(MAIN, &text), (&format!("{ETC}/a.toml"), "\u{feff}"), (&format!("{ETC}/b.toml"), "\n\n")])?;
     assert_eq!(told(&root)?, format!("7s /{MAIN}:5:9"));
     root.write(MAIN, "\u{feff}tll = 1".as_bytes())?;
@@ -102,7 +104,7 @@ fn a_byte_order_mark_and_windows_line_ends_are_read_and_counted_past() -> TestRe
 
 #[test]
 fn flags_beat_the_environment_and_the_environment_beats_files() -> TestResult {
-    let root = Root::new(&[(MAIN, &format!("{REQUIRED}ttl = \"90s\"\n"))])?;
+    let root = Root::new(&[(MAIN, &format!("{ELSEWHERE}ttl = \"90s\"\n"))])?;
     let sources = root.sources().with_environment(environment(&[
         ("SWARM_AGENT_DISCOVERY_TTL", "91s"),
         ("SWARM_AGENT_CONFIG", "/elsewhere"),
@@ -123,7 +125,7 @@ fn flags_beat_the_environment_and_the_environment_beats_files() -> TestResult {
 
 #[test]
 fn classic_names_are_a_fallback() -> TestResult {
-    let root = Root::new(&[(MAIN, REQUIRED)])?;
+    let root = Root::new(&[(MAIN, ELSEWHERE)])?;
     let classic = [("SWARM_DISCOVERY", "http://old/v1/clusters/a"), ("SWARM_ADVERTISE", "10.0.0.6:2375")];
     let settings = load_agent(&root.sources().with_environment(environment(&classic)))?.settings;
     assert_eq!(
@@ -139,7 +141,7 @@ fn classic_names_are_a_fallback() -> TestResult {
 
 #[test]
 fn the_state_directory_of_systemd_is_the_default() -> TestResult {
-    let root = Root::new(&[(MAIN, REQUIRED)])?;
+    let root = Root::new(&[(MAIN, ELSEWHERE)])?;
     let sources = root.sources().with_environment(environment(&[("STATE_DIRECTORY", "/var/lib/x:/var/lib/y")]));
     let loaded = load_agent(&sources)?;
     assert_eq!(loaded.settings.state_directory, Path::new("/var/lib/x"));
@@ -150,16 +152,17 @@ fn the_state_directory_of_systemd_is_the_default() -> TestResult {
 }
 
 #[test]
-fn one_key_can_be_required_by_a_command_of_its_own() -> TestResult {
+fn a_command_can_ask_for_one_key() -> TestResult {
     let merged = load(&Root::new(&[])?.sources())?;
-    assert_eq!(merged.require::<PathBuf>("engine.socket")?, Path::new("/run/docker.sock"));
-    assert!(merged.require::<crate::model::DiscoveryUrl>("discovery.url").is_err());
+    assert_eq!(merged.get::<PathBuf>("engine.socket").as_deref(), Some(Path::new("/run/docker.sock")));
+    assert_eq!(merged.get("discovery.url"), Some(Discovery::Embedded));
+    assert_eq!(merged.get::<PathBuf>("discovery.url"), None);
     Ok(())
 }
 
 #[test]
 fn what_is_wrong_does_not_hide_what_is_right() -> TestResult {
-    let root = Root::new(&[(MAIN, &format!("{REQUIRED}ttl = 90\nheartbeat = \"5s\"\n"))])?;
+    let root = Root::new(&[(MAIN, &format!("{ELSEWHERE}ttl = 90\nheartbeat = \"5s\"\n"))])?;
     let (merged, settings) = super::super::inspect_agent(&root.sources());
     assert_eq!(settings.err().map(|errors| errors.len()), Some(1));
     let shown = |path: &str| merged.entries().find(|(key, _)| key.path == path).and_then(|(_, value)| value);
@@ -175,7 +178,7 @@ fn nothing_is_registered_in_a_list_that_can_only_be_read() -> TestResult {
         let errors = root.errors(&root.sources());
         let expected = format!("/{MAIN}:2:7: discovery.url: {scheme}:// is a list that can only be read");
         assert!(matches!(&errors[..], [error] if error.starts_with(&expected)), "{errors:?}");
-        assert!(load(&root.sources())?.require::<crate::model::DiscoveryUrl>("discovery.url").is_ok());
+        assert!(matches!(load(&root.sources())?.get("discovery.url"), Some(Discovery::At(_))));
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The default configuration file, and what no input may do.
 
-use super::{MAIN, REQUIRED, Root, TestResult, environment, set};
-use crate::config::schema::{DefaultValue, KEYS, Kind, TABLES};
+use super::{ELSEWHERE, MAIN, Root, TestResult, environment, set};
+use crate::config::schema::{KEYS, Kind, TABLES};
 use crate::config::{document, load, load_agent, value};
 use proptest::prelude::*;
 use std::path::Path;
@@ -12,16 +12,15 @@ const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/config.tom
 fn rendered() -> String {
     let mut text = String::from(
         "# Configuration of swarm-agent. See swarm-agent(8).\n#\n\
-         # Every line that begins with `#` and a key shows the default, or an example if the key is\n\
-         # required. Put changes here, or into files below /etc/swarm-agent/config.d/; check them with\n\
-         # `swarm-agent check-config`. Above the files stand the environment (for discovery.ttl:\n\
-         # SWARM_AGENT_DISCOVERY_TTL=90s) and flags (--set discovery.ttl=90s).\n",
+         # Every line that begins with `#` and a key shows the default. Put changes here, or into files\n\
+         # below /etc/swarm-agent/config.d/; check them with `swarm-agent check-config`. Above the files\n\
+         # stand the environment (for discovery.ttl: SWARM_AGENT_DISCOVERY_TTL=90s) and flags\n\
+         # (--set discovery.ttl=90s).\n",
     );
     for (table, about) in TABLES {
         text += &format!("\n# {}.\n[{table}]\n", capital(about));
         for key in KEYS.iter().filter(|key| key.split().0 == *table) {
-            let required = if key.default == DefaultValue::RequiredByRun { " Required." } else { "" };
-            text += &format!("\n{}#{} = {}\n", comment(&format!("{}{required}", key.doc)), key.split().1, literal(key));
+            text += &format!("\n{}#{} = {}\n", comment(key.doc), key.split().1, literal(key));
         }
     }
     text
@@ -45,11 +44,8 @@ fn comment(text: &str) -> String {
 }
 
 fn literal(key: &crate::config::schema::Key) -> String {
-    match (key.default.text(), key.kind) {
-        (None, _) => key.example.to_owned(),
-        (Some(text), Kind::Integer { .. }) => text.to_owned(),
-        (Some(text), _) => format!("{text:?}"),
-    }
+    let text = key.default.text();
+    if matches!(key.kind, Kind::Integer { .. }) { text.to_owned() } else { format!("{text:?}") }
 }
 
 /// `BLESS=1 cargo test --lib shipped` writes the file anew.
@@ -77,9 +73,7 @@ fn the_shipped_file_is_valid_as_it_is_and_uncommented() -> TestResult {
     let fragment = document::parse(Path::new("x"), uncommented.as_bytes());
     for key in KEYS {
         let entry = fragment.entries.iter().find(|e| e.key == key).ok_or(key.path)?;
-        if let Some(text) = key.default.text() {
-            assert_eq!(entry.value, value::parse(&key.kind, text)?, "{}", key.path);
-        }
+        assert_eq!(entry.value, value::parse(&key.kind, key.default.text())?, "{}", key.path);
     }
     Ok(())
 }
@@ -140,7 +134,7 @@ fn no_error_repeats_the_token() -> TestResult {
         "etcd://a/s3cret",
     ] {
         let root = Root::new(&[
-            (MAIN, REQUIRED),
+            (MAIN, ELSEWHERE),
             ("etc/swarm-agent/config.d/a.toml", &format!("[discovery]\nurl = \"{url}\"\nulr = \"{url}\"\n")),
         ])?;
         root.write("etc/swarm-agent/config.d/b.toml", format!("[discovery]\nurl = {url}\n").as_bytes())?;
@@ -153,7 +147,7 @@ fn no_error_repeats_the_token() -> TestResult {
         assert_eq!(errors.len(), 5, "{errors}");
         assert!(!format!("{errors} {errors:?}").contains("s3cret"), "{errors:?}");
     }
-    let merged = load(&Root::new(&[(MAIN, REQUIRED)])?.sources())?;
+    let merged = load(&Root::new(&[(MAIN, ELSEWHERE)])?.sources())?;
     assert!(!format!("{merged:?}").contains("s3cret"));
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use super::{Former, Place, Registrar};
 use crate::discovery::BackendError;
+use crate::model::HeldEntry;
 use crate::telemetry::{Event, emit};
 use futures_util::future::join_all;
 use std::time::Duration;
@@ -22,9 +23,10 @@ const ATTEMPT: Duration = Duration::from_millis(1500);
 const PAUSE: Duration = Duration::from_millis(200);
 
 impl Registrar {
-    pub(super) async fn say_farewell(mut self) {
+    /// Gives what stays.
+    pub(super) async fn say_farewell(mut self) -> Vec<HeldEntry> {
         if *self.parts.farewell.borrow() == Farewell::Keep {
-            return;
+            return self.entries(self.parts.policy.holds());
         }
         let current = self.parts.place.take().filter(|_| self.parts.policy.holds());
         let former = std::mem::take(&mut self.parts.former);
@@ -43,6 +45,7 @@ impl Registrar {
             former.into_iter().filter(|(_, left)| !left).map(|(former, _): (Former, _)| former).collect();
         self.parts.place = current;
         self.record(!current_left).await;
+        self.entries(!current_left)
     }
 }
 

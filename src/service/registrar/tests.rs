@@ -105,7 +105,7 @@ struct Running {
     standing: watch::Receiver<Standing>,
     farewell: watch::Sender<Farewell>,
     stop: CancellationToken,
-    task: tokio::task::JoinHandle<()>,
+    task: tokio::task::JoinHandle<Vec<HeldEntry>>,
     beats: Beats,
 }
 
@@ -119,7 +119,7 @@ fn start_checked(world: &World, held: &[&str], check: AdvertiseCheck) -> Running
 }
 
 fn start_with(world: &World, held: &[&str], check: AdvertiseCheck, clock: Clock) -> Running {
-    let mut beats = Beats::new(Clock::of_loops());
+    let beats = Beats::new(Clock::of_loops());
     let (outlook, outlook_seen) = watch::channel(Outlook::undecided());
     let (address, address_seen) = watch::channel(resolved("10.0.0.5:2375"));
     let (reach, reach_seen) = watch::channel(None);

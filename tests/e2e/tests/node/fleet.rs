@@ -1,5 +1,6 @@
 //! What most tests start from: a discovery server on `server`, an agent on `node`, and a client that lists.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,11 +12,13 @@ pub const SECOND: Duration = Duration::from_secs(1);
 pub const SERVER_PORT: u16 = 8970;
 
 pub const REGISTERED: &str = "85b5644e72d04c59bd3c5c9fb974a129";
+pub const DEREGISTERED: &str = "8bfeaae4420446b1aea74afe5cd15536";
 pub const DISCOVERY_FAILING: &str = "47e224d664d34669a3b3b9d060d3aa65";
 pub const DISCOVERY_RECOVERED: &str = "9b04529235f34a61b294be51b003d4b1";
 pub const ENGINE_NOT_WORKING: &str = "b1e1fe9d0a474db088fced3e0f5cb312";
 pub const ADVERTISED_UNREACHABLE: &str = "d26e4f09155b45b6ac5f7a1ae56e6a9a";
 pub const ADVERTISED_REACHABLE: &str = "e4cc01ff73a34959be8fb7c20e5c83f4";
+pub const RELOADED: &str = "268611bd15654738a0a1b57e8d7a93ae";
 pub const CONFIG_INVALID: &str = "19fe88b4af50459c9e94e3208a6d059c";
 
 /// The package under test: what `make deb` built.
@@ -103,6 +106,10 @@ impl Fleet {
         format!("http://{}:{SERVER_PORT}", self.server.ip())
     }
 
+    pub fn server_address(&self) -> SocketAddr {
+        (self.server.ip(), SERVER_PORT).into()
+    }
+
     /// What the node advertises.
     pub fn address(&self) -> String {
         format!("{}:2375", self.node.ip())
@@ -110,7 +117,7 @@ impl Fleet {
 
     /// A client that lists every 50 ms, from the cluster's own network.
     pub fn lister(&self) -> Result<Lister> {
-        Lister::start(&self.cluster, (self.server.ip(), SERVER_PORT).into(), &self.token)
+        Lister::start(&self.cluster, self.server_address(), &self.token)
     }
 
     /// The agent's STATUS= line.

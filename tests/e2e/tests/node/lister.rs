@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -34,8 +35,13 @@ pub struct Lister {
 
 impl Lister {
     pub fn start(cluster: &Cluster, server: SocketAddr, token: &str) -> Result<Self> {
+        Self::start_in(&cluster.netns(), server, token)
+    }
+
+    /// In a network namespace.
+    pub fn start_in(netns: &Path, server: SocketAddr, token: &str) -> Result<Self> {
         let log = Arc::new(Log::default());
-        let (shared, netns) = (Arc::clone(&log), File::open(cluster.netns())?);
+        let (shared, netns) = (Arc::clone(&log), File::open(netns)?);
         let path = format!("/v1/clusters/{token}");
         let thread = thread::spawn(move || {
             if let Err(error) = setns(netns, CloneFlags::CLONE_NEWNET) {
@@ -117,7 +123,13 @@ fn list_for_ever(log: &Log, server: SocketAddr, path: &str) {
     let mut connection = None;
     while !log.stop.load(Ordering::Relaxed) {
         let begin = Instant::now();
-        let answer = list(&mut connection, server, path);
+        let kept = connection.is_some();
+        let mut answer = list(&mut connection, server, path);
+        if answer.is_err() && kept {
+            // As HTTP clients do (RFC 9112, 9.5): a server may close a kept connection at any time.
+            connection = None;
+            answer = list(&mut connection, server, path);
+        }
         if answer.is_err() {
             connection = None;
         }

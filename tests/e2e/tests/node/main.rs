@@ -3,10 +3,12 @@
 mod advertise;
 mod agent;
 mod discovery;
+mod embedded;
 mod engine;
 mod engine_cli;
 mod fleet;
 mod lister;
 mod package;
 mod relay;
+mod reload;
 mod trouble;

@@ -1,0 +1,219 @@
+//! The running tasks. A start is a reload from nothing: both give a set of parts that are stopped where they run, and
+//! started anew.
+
+use super::board::{Board, unasked};
+use super::build::{self, Legacy};
+use super::embedded::{self, OwnServer};
+use super::plan::Part;
+use super::tasks::{Task, Tasks};
+use super::{AgentError, Launch};
+use crate::config::settings::AgentSettings;
+use crate::model::{Discovery, DiscoveryUrl, HeldEntry, Hosting, TokenUrl};
+use crate::service::embedded::Embedded;
+use crate::service::registrar::{Farewell, Site};
+use crate::state::EntriesFile;
+use crate::systemd::notify::Notifier;
+use crate::systemd::sockets::{self, KeptSockets};
+use crate::telemetry::{Event, Verbosity, emit};
+use futures_util::future::join_all;
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+pub struct Crew {
+    pub tasks: Tasks,
+    pub board: Board,
+    notifier: Arc<dyn Notifier>,
+    verbosity: Verbosity,
+    /// What systemd kept for us until a server takes it up.
+    kept: KeptSockets,
+    /// The cluster of our own server, while there is one.
+    own: Option<TokenUrl>,
+    embedded: Option<Task<()>>,
+    supervisor: Option<Task<()>>,
+    prober: Option<Task<()>>,
+    locator: Option<Task<()>>,
+    verifier: Option<Task<()>>,
+    registrar: Option<Task<Vec<HeldEntry>>>,
+    status: Option<Task<()>>,
+    /// What no reload concerns.
+    further: Vec<Task<()>>,
+}
+
+/// What may fail is made before anything is stopped.
+struct Prepared {
+    cluster: Option<TokenUrl>,
+    url: DiscoveryUrl,
+    site: Site,
+}
+
+impl Crew {
+    pub fn new(launch: &Launch, notifier: &Arc<dyn Notifier>) -> Self {
+        Self {
+            tasks: Tasks::default(),
+            board: Board::new(),
+            notifier: Arc::clone(notifier),
+            verbosity: launch.verbosity.clone(),
+            kept: KeptSockets::passed(),
+            own: None,
+            embedded: None,
+            supervisor: None,
+            prober: None,
+            locator: None,
+            verifier: None,
+            registrar: None,
+            status: None,
+            further: Vec::new(),
+        }
+    }
+
+    /// Stops these parts where they run, and starts them with these settings. Nothing happens if it fails.
+    pub async fn apply(&mut self, settings: &AgentSettings, parts: &BTreeSet<Part>) -> Result<(), AgentError> {
+        let prepared = prepare(settings).await?;
+        let mut legacy = self.stop_parts(settings, parts).await;
+        if let Some(own) =
+            std::mem::replace(&mut self.own, prepared.cluster.clone()).filter(|_| prepared.cluster.is_none())
+        {
+            // its list ended with the server
+            legacy.held.retain(|entry| entry.url != own.cluster());
+        }
+        for part in parts {
+            match part {
+                Part::Log => self.verbosity.set(settings.log_level.into()),
+                Part::Embedded => self.start_embedded(settings, prepared.cluster.as_ref()),
+                Part::Supervisor => {
+                    let supervisor = build::supervisor(&settings.engine, &self.board);
+                    self.supervisor = Some(self.tasks.spawn("supervisor", |stop| supervisor.run(stop)));
+                }
+                Part::Prober => {
+                    let prober = build::prober(&settings.engine, &self.board);
+                    self.prober = Some(self.tasks.spawn("prober", |stop| prober.run(stop)));
+                }
+                Part::Locator => {
+                    let locator = build::locator(&settings.discovery, &self.board);
+                    self.locator = Some(self.tasks.spawn("locator", |stop| locator.run(stop)));
+                }
+                Part::Verifier => {
+                    let verifier = build::verifier(&settings.discovery, &self.board);
+                    self.verifier = verifier.map(|verifier| self.tasks.spawn("verifier", |stop| verifier.run(stop)));
+                }
+                // the last two, below: they need what was prepared
+                Part::Registrar | Part::Status => {}
+            }
+        }
+        self.start_registrar(settings, prepared, legacy, parts);
+        self.board.beats.all_turning().await;
+        Ok(())
+    }
+
+    fn start_registrar(
+        &mut self,
+        settings: &AgentSettings,
+        prepared: Prepared,
+        legacy: Legacy,
+        parts: &BTreeSet<Part>,
+    ) {
+        if parts.contains(&Part::Status) {
+            let status = build::status(prepared.url.to_string(), &self.notifier, &self.board);
+            self.status = Some(self.tasks.spawn("status", |stop| status.run(stop)));
+        }
+        if parts.contains(&Part::Registrar) {
+            let registrar = build::registrar(settings, prepared.site, &prepared.url, legacy, &self.board);
+            self.registrar = Some(self.tasks.spawn("registrar", |stop| registrar.run(stop)));
+        }
+    }
+
+    /// One more task that runs until the end.
+    pub fn add<F>(&mut self, name: &'static str, run: impl FnOnce(CancellationToken) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let task = self.tasks.spawn(name, run);
+        self.further.push(task);
+    }
+
+    fn start_embedded(&mut self, settings: &AgentSettings, cluster: Option<&TokenUrl>) {
+        let Some(cluster) = cluster else {
+            embedded::forget_socket(&mut self.kept);
+            self.board.hosting.send_replace(Hosting::Elsewhere);
+            return;
+        };
+        self.board.hosting.send_replace(Hosting::Starting);
+        let embedded = Embedded {
+            host: Box::new(OwnServer::new(settings, cluster, &mut self.kept)),
+            hosting: self.board.hosting.clone(),
+            beat: self.board.beats.add("embedded"),
+            clock: self.board.clock,
+        };
+        self.embedded = Some(self.tasks.spawn("embedded", |stop| embedded.run(stop)));
+    }
+
+    /// In the order of the flow of data, from its end: nobody reads what a stopped task said last.
+    async fn stop_parts(&mut self, settings: &AgentSettings, parts: &BTreeSet<Part>) -> Legacy {
+        let mut legacy = Legacy { held: Vec::new(), delay: Duration::ZERO };
+        if parts.contains(&Part::Registrar) {
+            legacy = match self.registrar.take() {
+                Some(registrar) => Legacy { held: registrar.stop().await.unwrap_or_default(), ..legacy },
+                None => left_by_a_former_process(settings),
+            };
+        }
+        let stop = [
+            (Part::Status, &mut self.status),
+            (Part::Verifier, &mut self.verifier),
+            (Part::Locator, &mut self.locator),
+            (Part::Prober, &mut self.prober),
+            (Part::Supervisor, &mut self.supervisor),
+            (Part::Embedded, &mut self.embedded),
+        ];
+        for (part, slot) in stop {
+            if parts.contains(&part)
+                && let Some(task) = slot.take()
+            {
+                task.stop().await;
+                match part {
+                    Part::Verifier => drop(self.board.reach.send_replace(None)),
+                    Part::Supervisor => drop(self.board.units.send_replace(unasked())),
+                    Part::Embedded => sockets::forget(),
+                    _ => {}
+                }
+            }
+        }
+        legacy
+    }
+
+    /// The registrar takes its leave first: the others serve it until then.
+    pub async fn stop(mut self, farewell: Farewell) {
+        self.board.farewell.send_replace(farewell);
+        if let Some(registrar) = self.registrar.take() {
+            registrar.stop().await;
+        }
+        let rest = [self.status, self.verifier, self.locator, self.prober, self.supervisor, self.embedded];
+        join_all(rest.into_iter().flatten().chain(self.further).map(Task::stop)).await;
+    }
+}
+
+/// Files are read and written on the way: off the runtime, where a disk that hangs would stop every loop.
+async fn prepare(settings: &AgentSettings) -> Result<Prepared, AgentError> {
+    let (cluster, url) = match &settings.discovery.url {
+        Discovery::Embedded => {
+            let settings = settings.clone();
+            let made = tokio::task::spawn_blocking(move || embedded::cluster(&settings)).await;
+            let cluster = made.map_err(AgentError::Panicked)?.map_err(AgentError::Token)?;
+            (Some(cluster.clone()), DiscoveryUrl::Token(cluster))
+        }
+        Discovery::At(url) => (None, url.clone()),
+    };
+    let site = build::site(&settings.discovery, &url)?;
+    Ok(Prepared { cluster, url, site })
+}
+
+/// What the state directory says, at the start of this process.
+fn left_by_a_former_process(settings: &AgentSettings) -> Legacy {
+    let (held, trouble) = EntriesFile::new(&settings.state_directory).load();
+    if let Some(error) = trouble {
+        emit(&Event::StateTrouble { path: &error.path.display().to_string(), error: &error.cause.to_string() });
+    }
+    Legacy { held, delay: settings.discovery.delay.mul_f64(rand::random_range(0.0..1.0)) }
+}

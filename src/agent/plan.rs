@@ -1,0 +1,82 @@
+//! Which tasks a changed key concerns.
+
+use std::collections::BTreeSet;
+
+/// What can be started and stopped alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// The log's level.
+    Log,
+    Embedded,
+    Supervisor,
+    Prober,
+    Locator,
+    Verifier,
+    Registrar,
+    Status,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    Parts(&'static [Part]),
+    /// Nothing that runs can take it in.
+    AtRestart,
+    /// Not the agent's.
+    None,
+}
+
+/// A key that is not listed would need a restart, and `every_key_has_its_effect` fails.
+pub fn effect(key: &str) -> Effect {
+    use Part::{Embedded, Locator, Log, Prober, Registrar, Status, Supervisor, Verifier};
+    Effect::Parts(match key {
+        "agent.log-level" => &[Log],
+        "discovery.url" => &[Embedded, Registrar, Status],
+        "discovery.embedded-listen" => &[Embedded, Registrar, Status],
+        "discovery.advertise" => &[Locator],
+        "discovery.advertise-check" => &[Verifier, Registrar],
+        "discovery.heartbeat" | "discovery.ttl" | "discovery.connect-timeout" | "discovery.timeout" => &[Registrar],
+        // it was for the first registration of this process
+        "discovery.delay" => &[],
+        "engine.unit" => &[Supervisor, Prober],
+        "engine.socket" | "engine.grace" | "engine.probe-interval" | "engine.probe-timeout" => &[Prober],
+        "engine.healthy-after" | "engine.unhealthy-after" => &[Prober],
+        "server.listen" | "server.state-directory" => return Effect::None,
+        _ => return Effect::AtRestart,
+    })
+}
+
+/// All that these changes concern.
+pub fn parts<'k>(changed: impl IntoIterator<Item = &'k str>) -> BTreeSet<Part> {
+    changed
+        .into_iter()
+        .flat_map(|key| match effect(key) {
+            Effect::Parts(parts) => parts,
+            Effect::AtRestart | Effect::None => &[],
+        })
+        .copied()
+        .collect()
+}
+
+/// For a start: a reload from nothing.
+pub fn everything() -> BTreeSet<Part> {
+    use Part::{Embedded, Locator, Log, Prober, Registrar, Status, Supervisor, Verifier};
+    [Log, Embedded, Supervisor, Prober, Locator, Verifier, Registrar, Status].into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::schema::KEYS;
+
+    #[test]
+    fn every_key_has_its_effect() {
+        let at_restart: Vec<_> =
+            KEYS.iter().map(|key| key.path).filter(|key| effect(key) == Effect::AtRestart).collect();
+        assert_eq!(at_restart, ["agent.state-directory"]);
+    }
+
+    #[test]
+    fn the_keys_together_concern_everything() {
+        assert_eq!(parts(KEYS.iter().map(|key| key.path)), everything());
+    }
+}

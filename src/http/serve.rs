@@ -1,0 +1,131 @@
+//! Connections: how many, how slow, and how they end.
+
+use axum::{Extension, Router};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+/// Requests are small; hyper would let a head grow to hundreds of KiB.
+const BUFFER_BYTES: usize = 16 << 10;
+const HEADERS: usize = 64;
+/// Out of file descriptors, say: waiting is all that helps.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+const COMPLAINT: Duration = Duration::from_secs(60);
+
+/// What clients may take of a server.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    pub connections: usize,
+    /// Until the next request's head is in; it also ends kept connections that are idle.
+    pub head: Duration,
+    /// For requests under way when the server stops.
+    pub drain: Duration,
+}
+
+/// A socket that listens.
+pub trait Socket: Send + Sync {
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    /// Who is at the other end; handlers get it as an `Extension`.
+    type Peer: Clone + Send + Sync + 'static;
+
+    /// Cancel-safe: a connection that was not returned is still there to be accepted.
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, Self::Peer)>> + Send;
+}
+
+impl Socket for TcpListener {
+    type Stream = TcpStream;
+    type Peer = SocketAddr;
+
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (stream, peer) = Self::accept(self).await?;
+        // an answer is one small packet; without this it may wait for the client's delayed acknowledgement
+        if let Err(error) = stream.set_nodelay(true) {
+            debug!(%error, "can't tune a connection");
+        }
+        Ok((stream, peer))
+    }
+}
+
+/// Serves until `stop`, then lets requests under way finish for a short while.
+pub async fn serve<S: Socket>(socket: S, router: Router, bounds: Bounds, stop: CancellationToken) {
+    let slots = Arc::new(Semaphore::new(bounds.connections));
+    let mut connections = JoinSet::new();
+    let mut complained = None;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            // neither waiting for a slot nor accepting loses anything when dropped
+            accepted = accept(&socket, &slots) => match accepted {
+                Ok((stream, peer, slot)) => {
+                    let router = router.clone().layer(Extension(peer));
+                    connections.spawn(connection(stream, router, bounds, stop.clone(), slot));
+                }
+                Err(error) => {
+                    complain(&mut complained, &error);
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+    drop(socket);
+    let drained = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(bounds.drain, drained).await.is_err() {
+        warn!(connections = connections.len(), "cut off requests that did not finish in time");
+        connections.shutdown().await;
+    }
+}
+
+type Accepted<S> = (<S as Socket>::Stream, <S as Socket>::Peer, Option<OwnedSemaphorePermit>);
+
+async fn accept<S: Socket>(socket: &S, slots: &Arc<Semaphore>) -> io::Result<Accepted<S>> {
+    // the semaphore is never closed, so there is always a permit
+    let slot = slots.clone().acquire_owned().await.ok();
+    let (stream, peer) = socket.accept().await?;
+    Ok((stream, peer, slot))
+}
+
+async fn connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    router: Router,
+    bounds: Bounds,
+    stop: CancellationToken,
+    _slot: Option<OwnedSemaphorePermit>,
+) {
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(bounds.head)
+        .max_buf_size(BUFFER_BYTES)
+        .max_headers(HEADERS)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let mut served = pin!(served);
+    let outcome = tokio::select! {
+        outcome = served.as_mut() => outcome,
+        () = stop.cancelled() => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    if let Err(error) = outcome {
+        debug!(%error, "a connection broke");
+    }
+}
+
+fn complain(last: &mut Option<tokio::time::Instant>, error: &io::Error) {
+    if last.is_none_or(|last| last.elapsed() >= COMPLAINT) {
+        warn!(%error, "can't accept connections");
+        *last = Some(tokio::time::Instant::now());
+    }
+}
