@@ -23,11 +23,7 @@ use crate::systemd::bus::SystemdUnit;
 use crate::systemd::notify::Notifier;
 use crate::telemetry::{Event, emit};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::watch;
-
-/// Bounds one question to the advertised address.
-const ADVERTISED_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The tasks of the agent, wired and ready to run.
 pub struct Crew {
@@ -48,8 +44,7 @@ pub fn crew(settings: &AgentSettings, notifier: &Arc<dyn Notifier>, beats: &mut 
     let (standing, standing_seen) = watch::channel(Standing::none());
     let (farewell, farewell_seen) = watch::channel(Farewell::Keep);
     let (supervisor, prober) = engine_watch(&settings.engine, outlook, beats, clock);
-    let Whereabouts { locator, verifier, address, reach } =
-        whereabouts(&settings.discovery, &outlook_seen, beats, clock);
+    let Whereabouts { locator, verifier, address, reach } = whereabouts(settings, &outlook_seen, beats, clock);
     let wiring =
         Wiring { outlook: outlook_seen.clone(), address, reach: reach.clone(), standing, farewell: farewell_seen };
     let registrar = registrar(settings, wiring, beats.add("registrar"), clock)?;
@@ -82,18 +77,18 @@ struct Whereabouts {
 }
 
 fn whereabouts(
-    settings: &DiscoverySettings,
+    settings: &AgentSettings,
     outlook: &watch::Receiver<Outlook>,
     beats: &mut Beats,
     clock: Clock,
 ) -> Whereabouts {
     let (states, address) = watch::channel(AddressState::Unknown);
     let (found, reach) = watch::channel(None);
-    let wanted = Locating::new(settings.advertise.clone());
+    let wanted = Locating::new(settings.discovery.advertise.clone());
     let locator =
         Locator { network: Box::new(KernelNetwork::new()), wanted, states, beat: beats.add("locator"), clock };
-    let verifier = (settings.advertise_check != AdvertiseCheck::Off).then(|| Verifier {
-        door: Arc::new(TcpDoor { timeout: ADVERTISED_TIMEOUT }),
+    let verifier = (settings.discovery.advertise_check != AdvertiseCheck::Off).then(|| Verifier {
+        door: Arc::new(TcpDoor::new(settings.engine.tls.clone())),
         outlook: outlook.clone(),
         address: address.clone(),
         reach: found,

@@ -70,6 +70,8 @@ fn concerns(role: Role, key: &Key) -> bool {
 fn toml(merged: &Merged, role: Role, with_origin: bool) -> String {
     let tables = TABLES.iter().filter_map(|(table, _)| {
         let entries = merged.entries().filter(|(key, _)| key.split().0 == *table && concerns(role, key));
+        // what need not be set and is not has no line
+        let entries = entries.filter(|(key, value)| value.is_some() || key.default != DefaultValue::Unset);
         let lines: Vec<(String, String)> = entries.map(|(key, value)| line(key, value)).collect();
         (!lines.is_empty()).then(|| format!("[{table}]\n{}", aligned(&lines, with_origin)))
     });

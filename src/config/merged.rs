@@ -88,7 +88,7 @@ fn defaults(sources: &Sources, set: &BTreeMap<&'static str, Entry>) -> Fragment 
             (DefaultValue::StateDirectory(text) | DefaultValue::Text(text), _) => {
                 fragment.put(key, text, Origin::Default)
             }
-            (DefaultValue::RequiredByRun, _) => {}
+            (DefaultValue::RequiredByRun | DefaultValue::Unset, _) => {}
         }
     }
     fragment

@@ -38,6 +38,8 @@ pub enum Problem {
     ReadOnlyList { scheme: &'static str },
     #[error("is needed and not set")]
     Missing { table: &'static str, line: String, file: String },
+    #[error("is of no use without {missing}, which is not set")]
+    Unpaired { set: &'static str, missing: &'static str },
     #[error("{} = {} ({}) must be greater than {} = {} ({})",
         .greater.path, .greater.shown, .greater.origin, .smaller.path, .smaller.shown, .smaller.origin)]
     NotGreater { greater: Box<Placed>, smaller: Box<Placed> },
@@ -95,6 +97,7 @@ impl Problem {
             Self::Value(problem) => problem.remedy(),
             Self::Missing { table, line, file } => Some(format!("write below [{table}] in {file}: {line}")),
             Self::NotGreater { greater, smaller } => Some(format!("raise {} or lower {}", greater.path, smaller.path)),
+            Self::Unpaired { set, missing } => Some(format!("set {missing} too, or take {set} out")),
             Self::Unreadable { .. } | Self::TooLarge { .. } | Self::More { .. } => None,
         }
     }

@@ -12,8 +12,8 @@ const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/config.tom
 fn rendered() -> String {
     let mut text = String::from(
         "# Configuration of swarm-agent. See swarm-agent(8).\n#\n\
-         # Every line that begins with `#` and a key shows the default, or an example if the key is\n\
-         # required. Put changes here, or into files below /etc/swarm-agent/config.d/; check them with\n\
+         # Every line that begins with `#` and a key shows the default, or an example if the key\n\
+         # has none. Put changes here, or into files below /etc/swarm-agent/config.d/; check them with\n\
          # `swarm-agent check-config`. Above the files stand the environment (for discovery.ttl:\n\
          # SWARM_AGENT_DISCOVERY_TTL=90s) and flags (--set discovery.ttl=90s).\n",
     );

@@ -5,6 +5,7 @@ mod agent;
 mod discovery;
 mod engine;
 mod engine_cli;
+mod engine_tls;
 mod fleet;
 mod lister;
 mod package;
