@@ -283,7 +283,7 @@ async fn join_runs_the_agent_with_the_classic_flags() -> Outcome {
 #[test]
 fn show_config_is_what_the_agent_would_use() -> Outcome {
     let text = "[discovery]\nurl = \"http://disco:8970/v1/clusters/s3cret\"\nadvertise = \"10.0.0.5:2375\"\n\
-                heartbeat = \"20s\"\n[engine]\nhealthy-after = 1\n";
+                heartbeat = \"20s\"\n[engine]\nhealthy-after = 1\ntls-ca = \"/a/ca.pem\"\n";
     let root = Root::new(text)?;
     let (code, shown, said) =
         run(root.command("show-config").args(["--ttl", "90s"]).env("SWARM_AGENT_ENGINE_GRACE", "5s"));
@@ -304,6 +304,7 @@ fn show_config_is_what_the_agent_would_use() -> Outcome {
         ("delay = \"0s\"", "default".to_owned()),
         ("grace = \"5s\"", "environment SWARM_AGENT_ENGINE_GRACE".to_owned()),
         ("healthy-after = 1", format!("{file}:6:17")),
+        ("tls-ca = \"/a/ca.pem\"", format!("{file}:7:10")),
     ] {
         let found = shown
             .lines()

@@ -22,9 +22,6 @@ use crate::systemd::notify::Notifier;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Bounds one question to the advertised address.
-const ADVERTISED_TIMEOUT: Duration = Duration::from_secs(5);
-
 fn unit(settings: &EngineSettings) -> Arc<dyn UnitSource> {
     Arc::new(SystemdUnit::new(settings.unit.clone()))
 }
@@ -73,9 +70,9 @@ pub fn locator(settings: &DiscoverySettings, board: &Board) -> Locator {
 }
 
 /// Nobody if nobody is to look.
-pub fn verifier(settings: &DiscoverySettings, board: &Board) -> Option<Verifier> {
-    (settings.advertise_check != AdvertiseCheck::Off).then(|| Verifier {
-        door: Arc::new(TcpDoor { timeout: ADVERTISED_TIMEOUT }),
+pub fn verifier(settings: &AgentSettings, board: &Board) -> Option<Verifier> {
+    (settings.discovery.advertise_check != AdvertiseCheck::Off).then(|| Verifier {
+        door: Arc::new(TcpDoor::new(settings.engine.tls.clone())),
         outlook: board.outlook.subscribe(),
         address: board.address.subscribe(),
         reach: board.reach.clone(),

@@ -96,7 +96,7 @@ impl Crew {
                     self.locator = Some(self.tasks.spawn("locator", |stop| locator.run(stop)));
                 }
                 Part::Verifier => {
-                    let verifier = build::verifier(&settings.discovery, &self.board);
+                    let verifier = build::verifier(settings, &self.board);
                     self.verifier = verifier.map(|verifier| self.tasks.spawn("verifier", |stop| verifier.run(stop)));
                 }
                 // the last two, below: they need what was prepared

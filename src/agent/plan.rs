@@ -39,6 +39,7 @@ pub fn effect(key: &str) -> Effect {
         "discovery.delay" => &[],
         "engine.unit" => &[Supervisor, Prober],
         "engine.socket" | "engine.grace" | "engine.probe-interval" | "engine.probe-timeout" => &[Prober],
+        "engine.tls-ca" | "engine.tls-cert" | "engine.tls-key" => &[Verifier],
         "engine.healthy-after" | "engine.unhealthy-after" => &[Prober],
         "server.listen" | "server.state-directory" => return Effect::None,
         _ => return Effect::AtRestart,

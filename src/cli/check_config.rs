@@ -16,7 +16,8 @@ use std::io::Write;
 With --connect a valid configuration is then tried on the world, without changing it: does the discovery server \
 answer and know the token, does systemd answer, in what state is the engine's unit, may this user open the engine's \
 socket and write the state directory? The engine itself is asked only while its unit is active, because a connection \
-to its socket could start an engine that somebody stopped.
+to its socket could start an engine that somebody stopped. If it answers, the advertised address is asked too, as the agent \
+asks it.
 
 Exit status: 0 all is well, 69 something would not work now, 78 the configuration is wrong.")]
 pub struct CheckConfig {

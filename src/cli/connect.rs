@@ -4,9 +4,13 @@ use super::discovery_args::embedded;
 use super::exit::Failure;
 use crate::config::settings::{AgentSettings, DiscoverySettings, ServerSettings};
 use crate::discovery::{self, Timeouts};
-use crate::engine::{DockerEngine, Engine, socket_access};
-use crate::model::{Discovery, DiscoveryUrl};
+use crate::engine::{DockerEngine, Door, Engine, TcpDoor, socket_access};
+use crate::model::{AddressState, AdvertiseCheck, Discovery, DiscoveryUrl, Reach};
+use crate::network::{KernelNetwork, Network};
+use crate::policy::advertise::Locating;
 use crate::policy::checkup::{self, Finding};
+use crate::policy::proof::judge;
+use crate::service::clock::Clock;
 use crate::state::directory_access;
 use crate::systemd::UnitSource;
 use crate::systemd::bus::SystemdUnit;
@@ -28,6 +32,10 @@ pub async fn agent(settings: &AgentSettings) -> Vec<Finding> {
         None
     };
     findings.push(checkup::engine(answer.as_ref()));
+    // only an engine that answers here can be told from another one there
+    if let Some(Ok(own)) = &answer {
+        findings.extend(advertised(settings, &own.id).await);
+    }
     let directory = &settings.state_directory;
     findings.push(checkup::state_directory(directory, &directory_access(directory), &user));
     findings
@@ -37,6 +45,24 @@ pub async fn agent(settings: &AgentSettings) -> Vec<Finding> {
 pub fn server(settings: &ServerSettings) -> Vec<Finding> {
     let directory = &settings.state_directory;
     vec![listen(settings.listen), checkup::state_directory(directory, &directory_access(directory), &user())]
+}
+
+/// The address as the agent would find it, asked as the agent would ask it. None if it would not ask.
+async fn advertised(settings: &AgentSettings, own: &str) -> Option<Finding> {
+    let check = settings.discovery.advertise_check;
+    if check == AdvertiseCheck::Off {
+        return None;
+    }
+    let mut wanted = Locating::new(settings.discovery.advertise.clone());
+    if !wanted.is_fixed() {
+        wanted = match KernelNetwork::new().look().await {
+            Ok(view) => wanted.seen(&view, Clock::of_loops().now()),
+            Err(error) => wanted.unseen(&error.to_string()),
+        };
+    }
+    let AddressState::Resolved(address) = wanted.state() else { return Some(checkup::no_address(wanted.state())) };
+    let finding = judge(TcpDoor::new(settings.engine.tls.clone()).knock(address).await, own);
+    Some(checkup::advertised(&Reach { address: address.clone(), finding }, check))
 }
 
 const DISCOVERY: &str = "discovery";

@@ -82,6 +82,7 @@ fn defaults(sources: &Sources, set: &BTreeMap<&'static str, Entry>, errors: &[Co
             (DefaultValue::StateDirectory(text) | DefaultValue::Text(text), _) => {
                 fragment.put(key, text, Origin::Default)
             }
+            (DefaultValue::Unset, _) => {}
         }
     }
     fragment

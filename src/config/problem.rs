@@ -36,6 +36,8 @@ pub enum Problem {
     Value(#[from] ValueProblem),
     #[error("{scheme}:// is a list that can only be read: no engine can be registered there")]
     ReadOnlyList { scheme: &'static str },
+    #[error("is of no use without {missing}, which is not set")]
+    Unpaired { set: &'static str, missing: &'static str },
     #[error("{} = {} ({}) must be greater than {} = {} ({})",
         .greater.path, .greater.shown, .greater.origin, .smaller.path, .smaller.shown, .smaller.origin)]
     NotGreater { greater: Box<Placed>, smaller: Box<Placed> },
@@ -92,6 +94,7 @@ impl Problem {
             Self::WrongType { example, .. } => Some(format!("write it like {example}")),
             Self::Value(problem) => problem.remedy(),
             Self::NotGreater { greater, smaller } => Some(format!("raise {} or lower {}", greater.path, smaller.path)),
+            Self::Unpaired { set, missing } => Some(format!("set {missing} too, or take {set} out")),
             Self::Unreadable { .. } | Self::TooLarge { .. } | Self::More { .. } => None,
         }
     }

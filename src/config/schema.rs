@@ -57,13 +57,16 @@ pub enum DefaultValue {
     Text(&'static str),
     /// `STATE_DIRECTORY`, which systemd sets from `StateDirectory=`; this path without it.
     StateDirectory(&'static str),
+    /// None: what it is for is then not done.
+    Unset,
 }
 
 impl DefaultValue {
     /// The fixed part of the default, as a manual page shows it.
-    pub fn text(self) -> &'static str {
+    pub fn text(self) -> Option<&'static str> {
         match self {
-            Self::Text(text) | Self::StateDirectory(text) => text,
+            Self::Text(text) | Self::StateDirectory(text) => Some(text),
+            Self::Unset => None,
         }
     }
 }
@@ -213,6 +216,26 @@ pub const KEYS: &[Key] = &[
         doc: "After how many bad probes in a row the engine counts as not working, 1 to 100.",
         example: "3",
         ..key("engine.unhealthy-after", Kind::Integer { min: 1, max: 100 }, DefaultValue::Text("3"))
+    },
+    Key {
+        doc: "The CA of the engine's certificate, in PEM. With this key, or the next two, the advertised address is \
+              asked over TLS, and never without. The files of these three keys are read anew for each question; the \
+              user swarm-agent must be able to read them, and they can't lie below /home or /root. Not set by \
+              default; with the next two keys only, the system's CAs count.",
+        example: r#""/etc/swarm-agent/tls/ca.pem""#,
+        ..key("engine.tls-ca", Kind::Path, DefaultValue::Unset)
+    },
+    Key {
+        doc: "The client certificate for an engine with --tlsverify, in PEM, with the certificates between it and its \
+              CA behind it. Whoever has it and its key is root on every host whose engine accepts it. Not set by \
+              default.",
+        example: r#""/etc/swarm-agent/tls/cert.pem""#,
+        ..key("engine.tls-cert", Kind::Path, DefaultValue::Unset)
+    },
+    Key {
+        doc: "The key of engine.tls-cert, in PEM and without a passphrase. Not set by default.",
+        example: r#""/etc/swarm-agent/tls/key.pem""#,
+        ..key("engine.tls-key", Kind::Path, DefaultValue::Unset)
     },
     Key {
         doc: "The IP address and port on which the discovery server listens.",

@@ -1,6 +1,6 @@
 //! Validated settings: what the rest of the program sees of the configuration.
 
-use crate::model::{Advertise, AdvertiseCheck, Discovery};
+use crate::model::{Advertise, AdvertiseCheck, Discovery, TlsFiles};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -46,6 +46,8 @@ pub struct EngineSettings {
     pub healthy_after: u32,
     /// Bad probes in a row to leave.
     pub unhealthy_after: u32,
+    /// For the advertised address; None asks it without TLS.
+    pub tls: Option<TlsFiles>,
 }
 
 /// What `swarm-agent serve` needs.

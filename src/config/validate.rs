@@ -7,7 +7,7 @@ use super::problem::Problem;
 use super::settings::{AgentSettings, DiscoverySettings, EngineSettings, ServerSettings};
 use super::sources::Sources;
 use super::value::FromValue;
-use crate::model::Discovery;
+use crate::model::{ClientFiles, Discovery, TlsFiles};
 use std::time::Duration;
 
 /// Settings, and the values that they were made of.
@@ -84,6 +84,7 @@ fn discovery(b: &mut Builder<'_>) -> Option<DiscoverySettings> {
 }
 
 fn engine(b: &mut Builder<'_>) -> Option<EngineSettings> {
+    b.check_pair("engine.tls-cert", "engine.tls-key");
     Some(EngineSettings {
         socket: b.take("engine.socket")?,
         unit: b.take("engine.unit")?,
@@ -92,7 +93,14 @@ fn engine(b: &mut Builder<'_>) -> Option<EngineSettings> {
         probe_timeout: b.take("engine.probe-timeout")?,
         healthy_after: b.take("engine.healthy-after")?,
         unhealthy_after: b.take("engine.unhealthy-after")?,
+        tls: engine_tls(b.merged),
     })
+}
+
+fn engine_tls(merged: &Merged) -> Option<TlsFiles> {
+    let (ca, pair) = (merged.get("engine.tls-ca"), merged.get("engine.tls-cert").zip(merged.get("engine.tls-key")));
+    let client = pair.map(|(certificate, key)| ClientFiles { certificate, key });
+    (ca.is_some() || client.is_some()).then_some(TlsFiles { ca, client })
 }
 
 fn server(b: &mut Builder<'_>) -> Option<ServerSettings> {
@@ -131,6 +139,19 @@ impl Builder<'_> {
         if let Some(scheme) = scheme.filter(|_| !self.merged.doubtful(key)) {
             let (origin, key) = (self.merged.origin(key).cloned(), Some(key.to_owned()));
             self.errors.push(ConfigError { origin, key, problem: Problem::ReadOnlyList { scheme } });
+        }
+    }
+
+    /// Both or none.
+    fn check_pair(&mut self, one: &'static str, other: &'static str) {
+        let (set, missing) = match (self.merged.placed(one), self.merged.placed(other)) {
+            (Some(set), None) => (set, other),
+            (None, Some(set)) => (set, one),
+            _ => return,
+        };
+        if !self.merged.doubtful(missing) && !self.merged.doubtful(set.path) {
+            let (origin, key) = (Some(set.origin), Some(set.path.to_owned()));
+            self.errors.push(ConfigError { origin, key, problem: Problem::Unpaired { set: set.path, missing } });
         }
     }
 

@@ -5,6 +5,7 @@ mod docker;
 mod inspect;
 pub mod shims;
 mod socket;
+mod tls;
 
 pub use advertised::TcpDoor;
 pub use docker::DockerEngine;

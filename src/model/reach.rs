@@ -1,6 +1,6 @@
 //! Whether the advertised address leads to this host's engine.
 
-use super::NodeAddress;
+use super::{NodeAddress, TlsFault, TlsFileFault};
 use std::fmt;
 
 /// `discovery.advertise-check`: what a bad finding does.
@@ -39,14 +39,16 @@ pub enum Finding {
     /// Something answers, and whether it is our engine can't be told: it wants TLS, or denies `/info`.
     Unproven(String),
     Unreachable(String),
+    /// Nobody was asked: a file that it takes is of no use.
+    Unasked(String),
     /// Another engine answers, or something that is none.
     Foreign(String),
 }
 
 impl Finding {
-    /// The address leads to nothing, or to somebody else.
+    /// The address leads to nothing, or to somebody else, or nobody could look: somebody has to mend something.
     pub fn is_bad(&self) -> bool {
-        matches!(self, Self::Unreachable(_) | Self::Foreign(_))
+        matches!(self, Self::Unreachable(_) | Self::Foreign(_) | Self::Unasked(_))
     }
 
     /// A word for journal fields.
@@ -55,6 +57,7 @@ impl Finding {
             Self::Proved => "proved",
             Self::Unproven(_) => "unproven",
             Self::Unreachable(_) => "unreachable",
+            Self::Unasked(_) => "unasked",
             Self::Foreign(_) => "foreign",
         }
     }
@@ -67,6 +70,7 @@ impl fmt::Display for Finding {
             Self::Proved => f.write_str("advertised address proved"),
             Self::Unproven(why) => write!(f, "advertised address not proved: {why}"),
             Self::Unreachable(why) => write!(f, "advertised address unreachable: {why}"),
+            Self::Unasked(why) => write!(f, "advertised address can't be asked: {why}"),
             Self::Foreign(what) => write!(f, "advertised address answers as {what}"),
         }
     }
@@ -82,8 +86,8 @@ pub enum Answer {
     /// HTTP, and a success, but not what an engine says.
     NoEngine,
     Status(u16),
-    /// Connected, and what came was not HTTP: a port with TLS may do that.
-    NoHttp,
+    /// To a question without TLS: what a port with TLS says to it, a 400 or something that is not HTTP.
+    NoPlainHttp,
 }
 
 /// Why no answer came.
@@ -93,6 +97,11 @@ pub enum ReachFault {
     Name(String),
     #[error("{0}")]
     Connect(String),
+    #[error("{0}")]
+    Tls(TlsFault),
+    /// Nothing was sent.
+    #[error("{0}")]
+    Files(TlsFileFault),
     #[error("no answer within {}", humantime::format_duration(*.0))]
     Timeout(std::time::Duration),
 }

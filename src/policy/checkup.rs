@@ -1,7 +1,8 @@
 //! What `check-config --connect` makes of what it found: how bad it is, and what to do.
 
 use super::gate::may_connect;
-use crate::model::{Access, ActiveState, EngineInfo, LoadState, ProbeFault, UnitState, UnitView};
+use crate::model::{self, Access, ActiveState, AddressState, AdvertiseCheck, EngineInfo, LoadState, ProbeFault, Reach};
+use crate::model::{UnitState, UnitView};
 use std::path::Path;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -129,6 +130,28 @@ pub fn engine(answer: Option<&Result<EngineInfo, ProbeFault>>) -> Finding {
     }
 }
 
+/// Where there is none to ask.
+pub fn no_address(state: &AddressState) -> Finding {
+    Finding::warn("advertised", state.to_string(), "the agent waits for it, or set discovery.advertise")
+}
+
+pub fn advertised(reach: &Reach, check: AdvertiseCheck) -> Finding {
+    const SUBJECT: &str = "advertised";
+    let Reach { address, finding } = reach;
+    if *finding == model::Finding::Proved {
+        return Finding::ok(SUBJECT, format!("this engine answers at {address}"));
+    }
+    let text = finding.to_string();
+    let (says, remedy) = text.split_once("; ").unwrap_or((&text, "see \"Open the engine's port\" in the README"));
+    let says = format!("{says} ({address})");
+    match check {
+        AdvertiseCheck::Require => {
+            Finding::fail(SUBJECT, says, format!("{remedy}; discovery.advertise-check = \"require\" waits for it"))
+        }
+        AdvertiseCheck::Warn | AdvertiseCheck::Off => Finding::warn(SUBJECT, says, remedy),
+    }
+}
+
 pub fn state_directory(path: &Path, access: &Access, user: &str) -> Finding {
     let shown = path.display();
     let subject = "state directory";
@@ -195,6 +218,24 @@ mod tests {
         }
         assert_eq!(engine(None).grade, Grade::Warn);
         assert_eq!(engine(Some(&Err(ProbeFault::Closed))).grade, Grade::Fail);
+    }
+
+    #[test]
+    fn what_is_found_at_the_advertised_address_fails_where_it_is_required() {
+        use AdvertiseCheck::{Require, Warn};
+        let reach = |finding| Reach { address: "10.0.0.5:2376".parse().unwrap(), finding };
+        let closed = reach(model::Finding::Unreachable("connection refused".into()));
+        let tls = reach(model::Finding::Unproven("it seems to want TLS; set engine.tls-ca".into()));
+        for (reach, check, grade, says) in [
+            (&reach(model::Finding::Proved), Require, Grade::Ok, "this engine answers at 10.0.0.5:2376"),
+            (&closed, Warn, Grade::Warn, "advertised address unreachable: connection refused (10.0.0.5:2376)"),
+            (&closed, Require, Grade::Fail, "advertised address unreachable: connection refused (10.0.0.5:2376)"),
+            (&tls, Require, Grade::Fail, "advertised address not proved: it seems to want TLS (10.0.0.5:2376)"),
+        ] {
+            let found = advertised(reach, check);
+            assert_eq!((found.grade, found.says.as_str()), (grade, says));
+        }
+        assert_eq!(advertised(&tls, Warn).remedy.as_deref(), Some("set engine.tls-ca"));
     }
 
     #[test]

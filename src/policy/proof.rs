@@ -10,6 +10,9 @@ const BAD_INTERVAL: Duration = Duration::from_secs(30);
 /// Before what was good counts as bad, it is asked again after this.
 const SECOND_OPINION: Duration = Duration::from_secs(5);
 
+const WANTS_TLS: &str = "it seems to want TLS; set engine.tls-ca to the engine's CA and, if it has --tlsverify, \
+                         engine.tls-cert and engine.tls-key to a client certificate";
+
 /// What is known of one address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proof {
@@ -58,7 +61,7 @@ impl Proof {
 
 /// What an answer proves of the engine whose own socket shows the ID `own`.
 ///
-/// Only that ID is proof. A 400, or no HTTP at all, is what a port with TLS says to one who speaks plain HTTP.
+/// Only that ID is proof.
 pub fn judge(answer: Result<Answer, ReachFault>, own: &str) -> Finding {
     match answer {
         Ok(Answer::Engine { id }) if !id.is_empty() && id == own => Finding::Proved,
@@ -67,10 +70,10 @@ pub fn judge(answer: Result<Answer, ReachFault>, own: &str) -> Finding {
         }
         Ok(Answer::Engine { .. }) => Finding::Foreign("another engine".to_owned()),
         Ok(Answer::NoEngine) => Finding::Foreign("something that is no engine".to_owned()),
-        Ok(Answer::NoHttp) => Finding::Unproven("it does not speak HTTP without TLS".to_owned()),
-        Ok(Answer::Status(400)) => Finding::Unproven("it answers 400 without TLS".to_owned()),
+        Ok(Answer::NoPlainHttp) => Finding::Unproven(WANTS_TLS.to_owned()),
         Ok(Answer::Status(status)) if status < 500 => Finding::Unproven(format!("it answers {status} to /info")),
         Ok(Answer::Status(status)) => Finding::Unreachable(format!("it answers {status} to /info")),
+        Err(ReachFault::Files(fault)) => Finding::Unasked(fault.to_string()),
         Err(fault) => Finding::Unreachable(fault.to_string()),
     }
 }
@@ -78,6 +81,7 @@ pub fn judge(answer: Result<Answer, ReachFault>, own: &str) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{TlsFault, TlsFileFault, TlsFileProblem};
 
     fn at(seconds: u64) -> Moment {
         Moment::after_origin(Duration::from_secs(seconds))
@@ -101,17 +105,24 @@ mod tests {
     fn only_the_same_id_is_proof() {
         let engine = |id: &str| Ok(Answer::Engine { id: id.into() });
         let refused = Err(ReachFault::Connect("connection refused".into()));
+        let wrong = Err(ReachFault::Tls(TlsFault::Alert("no protocol".into())));
+        let problem = TlsFileProblem::Missing;
+        let unread = Err(ReachFault::Files(TlsFileFault { setting: "engine.tls-ca", path: "/ca.pem".into(), problem }));
+        let wants_tls = "advertised address not proved: it seems to want TLS; set engine.tls-ca to the engine's CA and, \
+                         if it has --tlsverify, engine.tls-cert and engine.tls-key to a client certificate";
         for (answer, own, said) in [
             (engine("AB"), "AB", "advertised address proved"),
             (engine("CD"), "AB", "advertised address answers as another engine"),
             (engine(""), "", "advertised address not proved: an engine answers without its ID"),
             (engine("AB"), "", "advertised address not proved: an engine answers without its ID"),
             (Ok(Answer::NoEngine), "AB", "advertised address answers as something that is no engine"),
-            (Ok(Answer::Status(400)), "AB", "advertised address not proved: it answers 400 without TLS"),
-            (Ok(Answer::NoHttp), "AB", "advertised address not proved: it does not speak HTTP without TLS"),
+            (Ok(Answer::NoPlainHttp), "AB", wants_tls),
+            (Ok(Answer::Status(400)), "AB", "advertised address not proved: it answers 400 to /info"),
             (Ok(Answer::Status(403)), "AB", "advertised address not proved: it answers 403 to /info"),
             (Ok(Answer::Status(502)), "AB", "advertised address unreachable: it answers 502 to /info"),
             (refused, "AB", "advertised address unreachable: connection refused"),
+            (wrong, "AB", "advertised address unreachable: it refuses TLS with us (no protocol)"),
+            (unread, "AB", "advertised address can't be asked: /ca.pem (engine.tls-ca) does not exist"),
         ] {
             assert_eq!(judge(answer, own).to_string(), said);
         }

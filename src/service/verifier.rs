@@ -102,7 +102,8 @@ fn report(old: Option<&Reach>, new: Option<&Reach>) {
     let was = old.map(|old| &old.finding);
     match &new.finding {
         finding if finding.is_bad() => {
-            if was.map(Finding::name) != Some(finding.name()) {
+            // another reason is another thing to mend
+            if was != Some(finding) {
                 emit(&Event::AdvertisedUnreachable { address: &address, finding: &said });
             }
         }

@@ -86,7 +86,7 @@ pub enum Event<'a> {
     AddressMissing {
         reason: &'a str,
     },
-    /// Nobody answers at the advertised address, or somebody else.
+    /// Nobody answers at the advertised address, or somebody else, or nobody can be asked.
     AdvertisedUnreachable {
         address: &'a str,
         finding: &'a str,

@@ -55,6 +55,19 @@ const VALUES: &[(&str, &str)] = &[
         "[server]\nlisten = \"localhost:8970\"",
         r#"5:10: server.listen: "localhost:8970" is not an IP address with a port; write it like "127.0.0.1:8970" or "[::1]:8970""#,
     ),
+    ("[engine]\ntls-ca = \"ca.pem\"", r#"5:10: engine.tls-ca: "ca.pem" is not an absolute path; begin it with /"#),
+    (
+        "[engine]\ntls-cert = \"/a/cert.pem\"",
+        "5:12: engine.tls-cert: is of no use without engine.tls-key, which is not set; set engine.tls-key too, or take engine.tls-cert out",
+    ),
+    (
+        "[engine]\ntls-ca = \"/a/ca.pem\"\ntls-key = \"/a/key.pem\"",
+        "6:11: engine.tls-key: is of no use without engine.tls-cert, which is not set; set engine.tls-cert too, or take engine.tls-key out",
+    ),
+    (
+        "[engine]\ntls-cert = \"/a/cert.pem\"\ntls-key = 7",
+        r#"6:11: engine.tls-key: must be a string in quotes, and is an integer; write it like "/etc/swarm-agent/tls/key.pem""#,
+    ),
     ("[engine.grace]", r#"4:1: engine.grace: must be a duration in quotes, and is a table; write it like "10s""#),
     (
         "[engine]\ngrace = [ \"1s\" ]",

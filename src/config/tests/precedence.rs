@@ -3,7 +3,7 @@
 use super::{ELSEWHERE, MAIN, Root, TestResult, environment, set};
 use crate::config::settings::LogLevel;
 use crate::config::{Origin, load, load_agent, load_server};
-use crate::model::{AdvertiseCheck, Discovery};
+use crate::model::{AdvertiseCheck, ClientFiles, Discovery, TlsFiles};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -43,6 +43,21 @@ fn every_key_has_its_default() -> TestResult {
     assert_eq!(settings.engine.probe_interval, Duration::from_secs(30));
     assert_eq!(settings.engine.probe_timeout, Duration::from_secs(5));
     assert_eq!((settings.engine.healthy_after, settings.engine.unhealthy_after), (2, 3));
+    assert_eq!(settings.engine.tls, None);
+    Ok(())
+}
+
+#[test]
+fn any_file_of_tls_turns_it_on_and_the_client_certificate_comes_with_its_key() -> TestResult {
+    let root = Root::new(&[(MAIN, &format!("{ELSEWHERE}[engine]\ntls-ca = \"/a/ca.pem\"\n"))])?;
+    assert_eq!(
+        load_agent(&root.sources())?.settings.engine.tls,
+        Some(TlsFiles { ca: Some("/a/ca.pem".into()), client: None })
+    );
+    let pair = "[engine]\ntls-cert = \"/a/cert.pem\"\ntls-key = \"/a/key.pem\"\n";
+    let client = Some(ClientFiles { certificate: "/a/cert.pem".into(), key: "/a/key.pem".into() });
+    root.write(MAIN, format!("{ELSEWHERE}{pair}").as_bytes())?;
+    assert_eq!(load_agent(&root.sources())?.settings.engine.tls, Some(TlsFiles { ca: None, client }));
     Ok(())
 }
 

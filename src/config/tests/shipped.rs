@@ -12,10 +12,10 @@ const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/config.tom
 fn rendered() -> String {
     let mut text = String::from(
         "# Configuration of swarm-agent. See swarm-agent(8).\n#\n\
-         # Every line that begins with `#` and a key shows the default. Put changes here, or into files\n\
-         # below /etc/swarm-agent/config.d/; check them with `swarm-agent check-config`. Above the files\n\
-         # stand the environment (for discovery.ttl: SWARM_AGENT_DISCOVERY_TTL=90s) and flags\n\
-         # (--set discovery.ttl=90s).\n",
+         # Every line that begins with `#` and a key shows the default, or an example if the key\n\
+         # has none. Put changes here, or into files below /etc/swarm-agent/config.d/; check them with\n\
+         # `swarm-agent check-config`. Above the files stand the environment (for discovery.ttl:\n\
+         # SWARM_AGENT_DISCOVERY_TTL=90s) and flags (--set discovery.ttl=90s).\n",
     );
     for (table, about) in TABLES {
         text += &format!("\n# {}.\n[{table}]\n", capital(about));
@@ -44,8 +44,11 @@ fn comment(text: &str) -> String {
 }
 
 fn literal(key: &crate::config::schema::Key) -> String {
-    let text = key.default.text();
-    if matches!(key.kind, Kind::Integer { .. }) { text.to_owned() } else { format!("{text:?}") }
+    match (key.default.text(), key.kind) {
+        (None, _) => key.example.to_owned(),
+        (Some(text), Kind::Integer { .. }) => text.to_owned(),
+        (Some(text), _) => format!("{text:?}"),
+    }
 }
 
 /// `BLESS=1 cargo test --lib shipped` writes the file anew.
@@ -73,7 +76,9 @@ fn the_shipped_file_is_valid_as_it_is_and_uncommented() -> TestResult {
     let fragment = document::parse(Path::new("x"), uncommented.as_bytes());
     for key in KEYS {
         let entry = fragment.entries.iter().find(|e| e.key == key).ok_or(key.path)?;
-        assert_eq!(entry.value, value::parse(&key.kind, key.default.text())?, "{}", key.path);
+        if let Some(text) = key.default.text() {
+            assert_eq!(entry.value, value::parse(&key.kind, text)?, "{}", key.path);
+        }
     }
     Ok(())
 }

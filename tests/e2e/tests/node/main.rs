@@ -6,6 +6,7 @@ mod discovery;
 mod embedded;
 mod engine;
 mod engine_cli;
+mod engine_tls;
 mod fleet;
 mod lister;
 mod package;
