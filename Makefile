@@ -73,6 +73,19 @@ test-full: test ## the same, then machines of the newer Debian releases, and lon
 	@PROPTEST_CASES=20000 $(STEP) 'property tests, 20,000 cases each' cargo test --package swarm-agent --lib --locked -- --quiet
 	@$(STEP) --end
 
+# the baseline of the benchmark, without debug information as the package's program is
+export BENCH_BASELINE := $(CURDIR)/target/bench/baseline
+
+.PHONY: bench
+bench: setup deb ## memory, CPU, start, reaction to the engine's death, beside a baseline: 17 min, or BENCH_SHORT=1
+	@$(STEP) --begin
+	@$(STEP) 'building the baseline' cargo build --release --locked --package baseline
+	@mkdir -p $(dir $(BENCH_BASELINE))
+	@strip -o $(BENCH_BASELINE) $(CARGO_TARGET_DIR)/release/baseline
+	@$(STEP) 'image of the machines' cargo run --quiet --locked --package e2e --bin machines -- image
+	@$(STEP) 'benchmark' cargo run --quiet --locked --package bench
+	@$(STEP) --end
+
 .PHONY: deb
 deb: $(DEB) ## the Debian package, in target/deb
 
