@@ -8,6 +8,9 @@
 //! each question came and when the last byte of its answer did: the sum of these spans is the engine's own answer time,
 //! and what is left is the agent's. Waking the relays is left in, and so are the answers of the system bus.
 //!
+//! The agent also writes down what it is about to register, and waits until that is on the disk. Every second start has its
+//! state directory in memory, so that the difference shows what the disk takes.
+//!
 //! `engine.healthy-after` is 1 here. The default of 2 adds a pause of a second that is meant.
 
 use std::fs;
@@ -29,6 +32,7 @@ pub const EXEC: &str = "exec";
 
 const ENGINE_TAP: &str = "/run/bench-engine.sock";
 const STATE: &str = "/var/lib/bench-agent";
+const STATE_IN_MEMORY: &str = "/run/bench-agent";
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Starts that don't count: they read the programs from the disk.
 const WARM_UP: usize = 2;
@@ -37,6 +41,8 @@ const WARM_UP: usize = 2;
 pub struct Starts {
     /// In order, in milliseconds.
     pub agent: Vec<AgentStart>,
+    /// The same with the state directory in memory.
+    pub agent_without_disk: Vec<AgentStart>,
     pub baseline_ms: Vec<f64>,
 }
 
@@ -67,18 +73,19 @@ pub fn measure(ground: &Ground, plan: &Plan) -> Result<Starts> {
     println!("==> {} starts of the agent and of the baseline, in turns", plan.starts);
     let server = ServerTap::start(&ground.cluster, ground.server())?;
     let engine = EngineTap::start(&ground.path(ENGINE_TAP)?, ground.path("/run/docker.sock")?)?;
-    let more = format!(
-        "[engine]\nsocket = \"unix://{ENGINE_TAP}\"\nhealthy-after = 1\n[agent]\nstate-directory = \"{STATE}\"\n"
-    );
-    ground.configure(&server.url(), &more)?;
+    ground.configure(&server.url(), &format!("[engine]\nsocket = \"unix://{ENGINE_TAP}\"\nhealthy-after = 1\n"))?;
     let [url, address] = ground.baseline_arguments(&server.url());
-    let mut starts = Starts { agent: Vec::new(), baseline_ms: Vec::new() };
+    let mut starts = Starts { agent: Vec::new(), agent_without_disk: Vec::new(), baseline_ms: Vec::new() };
     for turn in 0..WARM_UP + plan.starts {
-        let agent = start_agent(ground, &server, &engine).with_context(|| format!("start {turn} of the agent"))?;
+        let [agent, without_disk] = [STATE, STATE_IN_MEMORY].map(|state| {
+            start_agent(ground, &server, &engine, state).with_context(|| format!("start {turn} of the agent"))
+        });
+        let (agent, without_disk) = (agent?, without_disk?);
         let (exec, first) = start(ground, &server, &[BASELINE, &url, &address])
             .with_context(|| format!("start {turn} of the baseline"))?;
         if turn >= WARM_UP {
             starts.agent.push(agent);
+            starts.agent_without_disk.push(without_disk);
             starts.baseline_ms.push(milliseconds(first - exec));
         }
     }
@@ -86,11 +93,11 @@ pub fn measure(ground: &Ground, plan: &Plan) -> Result<Starts> {
     Ok(starts)
 }
 
-fn start_agent(ground: &Ground, server: &ServerTap, engine: &EngineTap) -> Result<AgentStart> {
+fn start_agent(ground: &Ground, server: &ServerTap, engine: &EngineTap, state: &str) -> Result<AgentStart> {
     // an entry that a former process left would be resumed, which is another way to the first request
-    ground.node.sh(&format!("rm -rf {STATE}; mkdir {STATE}"))?;
+    ground.node.sh(&format!("rm -rf {state}; mkdir {state}"))?;
     engine.forget();
-    let (exec, first) = start(ground, server, &[AGENT, "run"])?;
+    let (exec, first) = start(ground, server, &[AGENT, "run", "--set", &format!("agent.state-directory={state}")])?;
     let questions = engine.until(first);
     ensure!(questions.len() == 2, "expected /_ping and /info before the first request, and saw {questions:?}");
     let answering: Duration = questions.iter().map(|question| question.answered - question.asked).sum();
