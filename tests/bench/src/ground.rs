@@ -24,12 +24,12 @@ pub const DOCKER_UNIT: &str = "docker.service";
 const CONFIG: &str = "/etc/swarm-agent/config.d/10-bench.toml";
 
 pub struct Ground {
-    // dropped last: it takes the machines with it
     pub node: Machine,
     server: Machine,
     baseline: PathBuf,
     pub token: String,
     pub about: About,
+    // dropped last: it takes the machines with it
     pub cluster: Cluster,
 }
 
@@ -178,5 +178,22 @@ impl fmt::Display for About {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { agent, suite, docker, kernel, cpus } = self;
         write!(f, "swarm-agent {agent}, Debian {suite}, Docker {docker}, Linux {kernel}, {cpus} CPUs")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_baselines_unit_is_the_agents_but_for_command_and_folders() {
+        let agents = include_str!("../../../systemd/swarm-agent.service");
+        let unit = baseline_unit(agents, "/x/baseline URL ADDRESS").unwrap();
+        let changed: Vec<&str> = unit.lines().filter(|line| !agents.lines().any(|own| own == *line)).collect();
+        assert_eq!(
+            changed,
+            ["ExecStart=/x/baseline URL ADDRESS", "StateDirectory=baseline", "RuntimeDirectory=baseline"]
+        );
+        assert!(baseline_unit("[Service]\nExecStart=/x\n", "/y").is_err());
     }
 }

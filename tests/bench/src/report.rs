@@ -127,7 +127,9 @@ impl Figures {
 }
 
 fn row(f: &mut Formatter<'_>, name: &str, agent: f64, baseline: f64, digits: usize) -> fmt::Result {
-    writeln!(f, "{name:38}{agent:>10.digits$}{baseline:>10.digits$}{:>8.2}", agent / baseline)
+    write!(f, "{name:38}{agent:>10.digits$}{baseline:>10.digits$}")?;
+    // so little that the clock did not tick
+    if baseline == 0.0 { writeln!(f, "{:>8}", "-") } else { writeln!(f, "{:>8.2}", agent / baseline) }
 }
 
 fn mib(kib: u64) -> f64 {
