@@ -15,7 +15,7 @@ DEB_DIR := $(CURDIR)/target/deb
 VERSION := $(shell sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)
 DEB := $(DEB_DIR)/swarm-agent_$(VERSION)_$(shell dpkg --print-architecture 2>/dev/null).deb
 # folders too: a file that went away is a change
-DEB_SOURCES := Cargo.toml Cargo.lock README.md CHANGELOG.md $(shell find src systemd packaging docs \( -type f -o -type d \)) \
+DEB_SOURCES := Cargo.toml Cargo.lock build.rs README.md CHANGELOG.md $(shell find src systemd packaging docs \( -type f -o -type d \)) \
 	$(shell find debian -type f -o -type l | grep -Ev '^debian/(swarm-agent/|\.debhelper/|files$$|.*\.(substvars|debhelper|log)$$|debhelper-build-stamp$$)')
 
 # machines booted at once; each takes about 45 MB, and the waiting is mostly theirs
