@@ -15,7 +15,7 @@ DEB_DIR := $(CURDIR)/target/deb
 VERSION := $(shell sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)
 DEB := $(DEB_DIR)/swarm-agent_$(VERSION)_$(shell dpkg --print-architecture 2>/dev/null).deb
 # folders too: a file that went away is a change
-DEB_SOURCES := Cargo.toml Cargo.lock README.md CHANGELOG.md $(shell find src systemd packaging docs \( -type f -o -type d \)) \
+DEB_SOURCES := Cargo.toml Cargo.lock build.rs README.md CHANGELOG.md $(shell find src systemd packaging docs \( -type f -o -type d \)) \
 	$(shell find debian -type f -o -type l | grep -Ev '^debian/(swarm-agent/|\.debhelper/|files$$|.*\.(substvars|debhelper|log)$$|debhelper-build-stamp$$)')
 
 # machines booted at once; each takes about 45 MB, and the waiting is mostly theirs
@@ -71,6 +71,19 @@ test-full: test ## the same, then machines of the newer Debian releases, and lon
 			cargo test --package e2e --test node --locked -- --test-threads=$(SWARM_E2E_THREADS) || exit; \
 	done
 	@PROPTEST_CASES=20000 $(STEP) 'property tests, 20,000 cases each' cargo test --package swarm-agent --lib --locked -- --quiet
+	@$(STEP) --end
+
+# the baseline of the benchmark, without debug information as the package's program is
+export BENCH_BASELINE := $(CURDIR)/target/bench/baseline
+
+.PHONY: bench
+bench: setup deb ## memory, CPU, start, reaction to the engine's death, beside a baseline: 13 min, or BENCH_SHORT=1
+	@$(STEP) --begin
+	@$(STEP) 'building the baseline' cargo build --release --locked --package baseline
+	@mkdir -p $(dir $(BENCH_BASELINE))
+	@strip -o $(BENCH_BASELINE) $(CARGO_TARGET_DIR)/release/baseline
+	@$(STEP) 'image of the machines' cargo run --quiet --locked --package e2e --bin machines -- image
+	@$(STEP) 'benchmark' cargo run --quiet --locked --package bench
 	@$(STEP) --end
 
 .PHONY: deb
