@@ -22,13 +22,13 @@ use crate::systemd::notify::Notifier;
 use std::sync::Arc;
 use std::time::Duration;
 
-fn unit(settings: &EngineSettings) -> Arc<dyn UnitSource> {
+pub fn unit(settings: &EngineSettings) -> Arc<dyn UnitSource> {
     Arc::new(SystemdUnit::new(settings.unit.clone()))
 }
 
-pub fn supervisor(settings: &EngineSettings, board: &Board) -> Supervisor {
+pub fn supervisor(settings: &EngineSettings, units: &Arc<dyn UnitSource>, board: &Board) -> Supervisor {
     Supervisor {
-        units: unit(settings),
+        units: Arc::clone(units),
         unit: settings.unit.clone(),
         states: board.units.clone(),
         beat: board.beats.add("supervisor"),
@@ -36,14 +36,14 @@ pub fn supervisor(settings: &EngineSettings, board: &Board) -> Supervisor {
     }
 }
 
-pub fn prober(settings: &EngineSettings, board: &Board) -> Prober {
+pub fn prober(settings: &EngineSettings, units: &Arc<dyn UnitSource>, board: &Board) -> Prober {
     let mut states = board.units.subscribe();
     if matches!(*states.borrow(), UnitView::Known(_)) {
         // known from before a reload: it will not be told again
         states.mark_changed();
     }
     Prober {
-        units: unit(settings),
+        units: Arc::clone(units),
         unit: settings.unit.clone(),
         engine: Box::new(DockerEngine::new(settings.socket.clone(), settings.probe_timeout)),
         settings: GateSettings {

@@ -12,6 +12,7 @@ use crate::model::{Discovery, DiscoveryUrl, HeldEntry, Hosting, TokenUrl};
 use crate::service::embedded::Embedded;
 use crate::service::registrar::{Farewell, Site};
 use crate::state::EntriesFile;
+use crate::systemd::UnitSource;
 use crate::systemd::notify::Notifier;
 use crate::systemd::sockets::{self, KeptSockets};
 use crate::telemetry::{Event, Verbosity, emit};
@@ -31,6 +32,8 @@ pub struct Crew {
     kept: KeptSockets,
     /// The cluster of our own server, while there is one.
     own: Option<TokenUrl>,
+    /// The engine's unit, over one connection for those who look at it.
+    units: Arc<dyn UnitSource>,
     embedded: Option<Task<()>>,
     supervisor: Option<Task<()>>,
     prober: Option<Task<()>>,
@@ -58,6 +61,7 @@ impl Crew {
             verbosity: launch.verbosity.clone(),
             kept: KeptSockets::passed(),
             own: None,
+            units: build::unit(&launch.loaded.settings.engine),
             embedded: None,
             supervisor: None,
             prober: None,
@@ -84,11 +88,12 @@ impl Crew {
                 Part::Log => self.verbosity.set(settings.log_level.into()),
                 Part::Embedded => self.start_embedded(settings, prepared.cluster.as_ref()),
                 Part::Supervisor => {
-                    let supervisor = build::supervisor(&settings.engine, &self.board);
+                    self.units = build::unit(&settings.engine);
+                    let supervisor = build::supervisor(&settings.engine, &self.units, &self.board);
                     self.supervisor = Some(self.tasks.spawn("supervisor", |stop| supervisor.run(stop)));
                 }
                 Part::Prober => {
-                    let prober = build::prober(&settings.engine, &self.board);
+                    let prober = build::prober(&settings.engine, &self.units, &self.board);
                     self.prober = Some(self.tasks.spawn("prober", |stop| prober.run(stop)));
                 }
                 Part::Locator => {

@@ -77,11 +77,11 @@ impl OwnServer {
     }
 
     async fn socket(&mut self) -> Result<TcpListener, ServerError> {
-        if self.socket.is_none() {
-            let fresh = discovery_server::listen(self.listen).await?;
-            self.socket = Some(fresh.into_std().map_err(ServerError::Socket)?);
-        }
-        let Some(socket) = &self.socket else { unreachable!("it was put there") };
+        let socket = match self.socket.take() {
+            Some(socket) => socket,
+            None => discovery_server::listen(self.listen).await?.into_std().map_err(ServerError::Socket)?,
+        };
+        let socket = self.socket.insert(socket);
         sockets::keep(socket);
         let own = socket.try_clone().and_then(|socket| socket.set_nonblocking(true).map(|()| socket));
         own.and_then(TcpListener::from_std).map_err(ServerError::Socket)

@@ -16,7 +16,8 @@ systemd runs this as swarm-agent.service; to try it by hand:
 
     swarm-agent run --discovery http://disco:8970/v1/clusters/TOKEN --advertise 10.0.0.5:2375
 
-SIGTERM takes the entry out and ends; SIGUSR2 ends and leaves the entry for the next process.")]
+SIGTERM takes the entry out and ends; SIGUSR2 ends and leaves the entry for the next process; SIGHUP reads the \
+configuration anew (better: swarm-agent reload, which tells what came of it).")]
 pub struct Run {
     #[command(flatten)]
     config: ConfigArgs,

@@ -36,6 +36,8 @@ pub enum Problem {
     Value(#[from] ValueProblem),
     #[error("{scheme}:// is a list that can only be read: no engine can be registered there")]
     ReadOnlyList { scheme: &'static str },
+    #[error("port 0 stands for any port, and nobody could know which")]
+    AnyPort,
     #[error("is of no use without {missing}, which is not set")]
     Unpaired { set: &'static str, missing: &'static str },
     #[error("{} = {} ({}) must be greater than {} = {} ({})",
@@ -94,6 +96,7 @@ impl Problem {
             Self::WrongType { example, .. } => Some(format!("write it like {example}")),
             Self::Value(problem) => problem.remedy(),
             Self::NotGreater { greater, smaller } => Some(format!("raise {} or lower {}", greater.path, smaller.path)),
+            Self::AnyPort => Some("write a port from 1 to 65535".to_owned()),
             Self::Unpaired { set, missing } => Some(format!("set {missing} too, or take {set} out")),
             Self::Unreadable { .. } | Self::TooLarge { .. } | Self::More { .. } => None,
         }

@@ -8,6 +8,7 @@ use super::settings::{AgentSettings, DiscoverySettings, EngineSettings, ServerSe
 use super::sources::Sources;
 use super::value::FromValue;
 use crate::model::{ClientFiles, Discovery, TlsFiles};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Settings, and the values that they were made of.
@@ -70,6 +71,7 @@ fn discovery(b: &mut Builder<'_>) -> Option<DiscoverySettings> {
     let url = b.take("discovery.url");
     b.check_greater("discovery.ttl", "discovery.heartbeat");
     b.check_writable("discovery.url");
+    b.check_port("discovery.embedded-listen");
     Some(DiscoverySettings {
         url: url?,
         embedded_listen: b.take("discovery.embedded-listen")?,
@@ -152,6 +154,14 @@ impl Builder<'_> {
         if !self.merged.doubtful(missing) && !self.merged.doubtful(set.path) {
             let (origin, key) = (Some(set.origin), Some(set.path.to_owned()));
             self.errors.push(ConfigError { origin, key, problem: Problem::Unpaired { set: set.path, missing } });
+        }
+    }
+
+    /// Clients have to know the port before it is taken.
+    fn check_port(&mut self, key: &str) {
+        if self.merged.get::<SocketAddr>(key).is_some_and(|address| address.port() == 0) {
+            let (origin, key) = (self.merged.origin(key).cloned(), Some(key.to_owned()));
+            self.errors.push(ConfigError { origin, key, problem: Problem::AnyPort });
         }
     }
 

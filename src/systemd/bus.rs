@@ -8,7 +8,7 @@ use futures_util::{FutureExt, StreamExt};
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
-use zbus::{Connection, MatchRule, MessageStream, connection, message};
+use zbus::{Connection, MatchRule, MessageStream, OwnedObjectPath, connection, message};
 
 /// Bounds connecting to the bus, and each call.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -20,27 +20,33 @@ const LOOK_INTERVAL_TICKS: u32 = 6;
 /// One unit; all calls share one long-lived connection, made anew after it broke.
 pub struct SystemdUnit {
     name: String,
-    connection: Mutex<Option<Connection>>,
+    bus: Mutex<Option<Bus>>,
+}
+
+/// An open connection, and the unit's object on it. Asking for a property of the object loads the unit if need be.
+#[derive(Clone)]
+struct Bus {
+    connection: Connection,
+    path: OwnedObjectPath,
 }
 
 impl SystemdUnit {
     pub fn new(name: String) -> Self {
-        Self { name, connection: Mutex::new(None) }
+        Self { name, bus: Mutex::new(None) }
     }
 
-    async fn connection(&self) -> zbus::Result<Connection> {
-        let mut slot = self.connection.lock().await;
-        if let Some(open) = slot.as_ref().filter(|connection| !connection.is_closed()) {
+    async fn bus(&self) -> zbus::Result<Bus> {
+        let mut slot = self.bus.lock().await;
+        if let Some(open) = slot.as_ref().filter(|bus| !bus.connection.is_closed()) {
             return Ok(open.clone());
         }
-        let fresh = connection::Builder::system().method_timeout(TIMEOUT).build().await?;
-        *slot = Some(fresh.clone());
-        Ok(fresh)
+        let connection = connection::Builder::system().method_timeout(TIMEOUT).build().await?;
+        let path = load(&connection, &self.name).await?;
+        Ok(slot.insert(Bus { connection, path }).clone())
     }
 
     async fn try_look(&self) -> zbus::Result<UnitState> {
-        let connection = self.connection().await?;
-        let path = load(&connection, &self.name).await?;
+        let Bus { connection, path } = self.bus().await?;
         loop {
             let reply = call(&connection, &path, (PROPERTIES, "GetAll"), &(UNIT,)).await?;
             let body = reply.body();
@@ -65,24 +71,22 @@ impl SystemdUnit {
     /// Everything that tells of a change of the unit. The matches are added before the first look, so that no
     /// change falls between the two.
     async fn subscribe(&self) -> zbus::Result<SelectAll<MessageStream>> {
-        let connection = self.connection().await?;
-        let path = load(&connection, &self.name).await?;
+        let Bus { connection, path } = self.bus().await?;
         let signal = || MatchRule::builder().msg_type(message::Type::Signal).sender(SYSTEMD);
         let of_manager = |member| -> zbus::Result<MatchRule<'_>> {
             signal().path(MANAGER_PATH).interface(MANAGER).member(member).arg(2, self.name.as_str()).build()
         };
-        let rules = [
-            signal().path(path).interface(PROPERTIES).member("PropertiesChanged").build()?,
-            of_manager("JobNew")?,
-            of_manager("JobRemoved")?,
-        ];
-        let mut streams = Vec::with_capacity(rules.len());
-        for rule in rules {
-            streams.push(MessageStream::for_match_rule(rule, &connection, None).await?);
-        }
-        // without it systemd sends no PropertiesChanged
-        call(&connection, MANAGER_PATH, (MANAGER, "Subscribe"), &()).await?;
-        Ok(select_all(streams))
+        let of_unit = signal().path(path).interface(PROPERTIES).member("PropertiesChanged").build()?;
+        let stream = |rule| MessageStream::for_match_rule(rule, &connection, None);
+        // sent in this order, and answered together
+        let (changed, new, removed, _) = tokio::try_join!(
+            stream(of_unit),
+            stream(of_manager("JobNew")?),
+            stream(of_manager("JobRemoved")?),
+            // without it systemd sends no PropertiesChanged
+            call(&connection, MANAGER_PATH, (MANAGER, "Subscribe"), &()),
+        )?;
+        Ok(select_all([changed, new, removed]))
     }
 
     /// One look within bounds, connecting included.
@@ -95,7 +99,7 @@ impl SystemdUnit {
 
     /// A connection that failed us is not used again.
     async fn forget_connection(&self) {
-        self.connection.lock().await.take();
+        self.bus.lock().await.take();
     }
 }
 

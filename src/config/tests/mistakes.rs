@@ -154,6 +154,19 @@ fn addresses_and_urls_say_what_is_wrong_with_them() -> TestResult {
 }
 
 #[test]
+fn a_server_for_others_needs_a_port_that_they_can_know() -> TestResult {
+    let root = Root::new(&[(MAIN, "[discovery]\nembedded-listen = \"127.0.0.1:0\"\n")])?;
+    assert_eq!(
+        root.errors(&root.sources()),
+        [format!(
+            "/{MAIN}:2:19: discovery.embedded-listen: port 0 stands for any port, and nobody could know which; write a \
+             port from 1 to 65535"
+        )]
+    );
+    Ok(())
+}
+
+#[test]
 fn a_key_under_a_wrong_name_is_reported_once() -> TestResult {
     let root = Root::new(&[(MAIN, &ELSEWHERE.replace("advertise", "advertize"))])?;
     assert_eq!(
