@@ -19,6 +19,7 @@ use crate::image::Image;
 use crate::machine::{Builder, Machine};
 use crate::store::{ClusterDir, Store};
 use crate::timeline::Timeline;
+use crate::vm::VmBuilder;
 use crate::{doctor, helper, net, report};
 
 /// Machines that can reach each other and nothing else. Dropping it removes everything; so does the end of the process,
@@ -97,6 +98,11 @@ impl Cluster {
     /// Describes a machine; [`Builder::boot`] makes it.
     pub fn machine(&self, name: &str) -> Builder {
         Builder::new(Arc::clone(&self.shared), name)
+    }
+
+    /// Describes a virtual machine, which has clocks of its own; [`crate::VmBuilder::boot`] makes it.
+    pub fn vm(&self) -> VmBuilder {
+        VmBuilder::new(Arc::clone(&self.shared), self.command_in_net(crate::vm::QEMU))
     }
 
     /// The machines of a persistent cluster by these names, made of `image` where they are new, and all of them on.

@@ -20,6 +20,9 @@ pub const HOST_PACKAGES: &[&str] = &[
     "coreutils",
     "debian-archive-keyring",
     "ca-certificates",
+    "e2fsprogs",
+    #[cfg(target_arch = "x86_64")]
+    "qemu-system-x86",
 ];
 
 const PROGRAMS: &[(&str, &str)] = &[
@@ -30,6 +33,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("cp", "coreutils"),
 ];
 const BUILD_PROGRAMS: &[(&str, &str)] = &[("mmdebstrap", "mmdebstrap"), ("apt-get", "apt")];
+const VM_PROGRAMS: &[(&str, &str)] = &[(crate::vm::QEMU, "qemu-system-x86"), ("mke2fs", "e2fsprogs")];
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 const ROOM_GIB: u64 = 3;
 
@@ -85,6 +89,16 @@ pub fn build_problems() -> Vec<Problem> {
         found.push(Problem::new(what, "make room, or set SWARM_E2E_CACHE to a folder on another disk"));
     }
     found
+}
+
+/// Everything that a virtual machine needs beyond [`problems`].
+pub fn vm_problems() -> Vec<Problem> {
+    if cfg!(not(target_arch = "x86_64")) {
+        let what =
+            format!("no virtual machine for {}: those that qemu emulates there can't be suspended", env::consts::ARCH);
+        return vec![Problem::new(what, "run the tests of clocks (the target `vm` of e2e) on an amd64 host")];
+    }
+    missing_programs(VM_PROGRAMS)
 }
 
 /// An error that lists the problems, if there are any.

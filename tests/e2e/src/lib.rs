@@ -24,6 +24,9 @@
 //!   reboots, and passes on the exact moments of boot as events;
 //! * a **launcher** (`machines launch`) builds the private mount namespace of a machine and becomes systemd-nspawn.
 //!
+//! A machine that is to have clocks, a suspend and a kernel of its own is a virtual one ([`Cluster::vm`]), which qemu
+//! emulates: that works without KVM, and takes a minute to boot.
+//!
 //! Everything that a cluster starts lives below one cgroup of its own, which is also how it is killed: no process is
 //! ever signalled by a remembered number that somebody else may have by now.
 
@@ -44,6 +47,7 @@ mod spawned;
 pub mod store;
 mod timeline;
 mod unit;
+mod vm;
 mod wait;
 
 pub use cluster::Cluster;
@@ -55,6 +59,7 @@ pub use machine::{Builder, Direction, Machine};
 pub use nix::sys::signal::Signal;
 pub use spawned::Spawned;
 pub use unit::UnitProps;
+pub use vm::{Vm, VmBuilder};
 pub use wait::{Attempt, wait_for, wait_for_every};
 
 pub use anyhow::{Error, Result};

@@ -35,6 +35,26 @@ pub fn print(id: &str, timeline: &Timeline, machines: &[Machine]) {
     }
 }
 
+/// The same for a virtual machine, whose journal is read by asking it.
+pub fn print_vm(id: &str, console: &str, journal: impl Fn(&str) -> String) {
+    let mut text = format!("\n==== virtual machine of {id}: end of the console\n{console}");
+    for (title, args) in [
+        ("journal of swarm-agent", "--unit='swarm-*' --lines=80"),
+        ("journal of docker", "--unit=docker --lines=25"),
+        ("warnings", "--priority=warning --lines=40"),
+    ] {
+        text += &format!("\n==== virtual machine: {title}\n{}", shorten(&journal(args)));
+    }
+    eprintln!("{text}");
+    if let Some(folder) = std::env::var_os("SWARM_E2E_LOGS") {
+        let folder = PathBuf::from(folder).join(id);
+        let saved = fs::create_dir_all(&folder).and_then(|()| fs::write(folder.join("vm.journal.txt"), journal("")));
+        if let Err(e) = saved {
+            eprintln!("==== failed to save the journal in {}: {e}", folder.display());
+        }
+    }
+}
+
 fn save(folder: &Path, timeline: &str, machines: &[Machine]) -> std::io::Result<()> {
     fs::create_dir_all(folder)?;
     fs::write(folder.join("timeline.txt"), timeline)?;

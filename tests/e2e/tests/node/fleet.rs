@@ -38,6 +38,15 @@ pub fn install(machine: &Machine) -> Result<()> {
     machine.ok(["dpkg", "--install", "/root/swarm-agent.deb"]).map(drop)
 }
 
+/// Makes a machine the discovery server; the token of a new cluster there.
+pub fn serve(server: &Machine) -> Result<String> {
+    install(server)?;
+    server
+        .write("/etc/swarm-agent/config.d/10-test.toml", format!("[server]\nlisten = \"0.0.0.0:{SERVER_PORT}\"\n"))?;
+    server.ok(["systemctl", "enable", "--now", "swarm-discovery"])?;
+    Ok(server.ok(["swarm-agent", "create", &format!("http://127.0.0.1:{SERVER_PORT}")])?.trim().to_owned())
+}
+
 pub struct Fleet {
     // dropped last: it takes the machines with it
     pub server: Machine,
@@ -56,14 +65,8 @@ impl Fleet {
         let cluster = Cluster::new(name)?;
         let server = cluster.machine("server").dont_wait_for_docker();
         let [server, node] = cluster.boot_all([server, cluster.machine("node").image(image)])?;
-        install(&server)?;
         install(&node)?;
-        server.write(
-            "/etc/swarm-agent/config.d/10-test.toml",
-            format!("[server]\nlisten = \"0.0.0.0:{SERVER_PORT}\"\n"),
-        )?;
-        server.ok(["systemctl", "enable", "--now", "swarm-discovery"])?;
-        let token = server.ok(["swarm-agent", "create", &format!("http://127.0.0.1:{SERVER_PORT}")])?.trim().to_owned();
+        let token = serve(&server)?;
         Ok(Self { server, node, token, cluster })
     }
 
