@@ -44,12 +44,12 @@ fn suspended(scene: &Scene, until: impl FnOnce() -> Result<()>) -> Result<Instan
     Ok(woken)
 }
 
-#[test]
-fn a_suspended_host_beats_at_once_when_it_wakes_up() -> TestResult {
-    let scene = Scene::registered("suspend", PACE)?;
-    let mark = scene.mark()?;
+// A machine each: qemu 7.2 does not take its guest's second suspend.
 
-    // longer than a heartbeat, shorter than the ttl: nobody notices
+#[test]
+fn after_a_suspend_shorter_than_the_ttl_it_beats_at_once_and_nobody_notices() -> TestResult {
+    let scene = Scene::registered("suspend-short", PACE)?;
+    let mark = scene.mark()?;
     let lister = scene.lister()?;
     let begin = lister.wait_present(ADDRESS, 10 * SECOND)?;
     suspended(&scene, || {
@@ -58,8 +58,13 @@ fn a_suspended_host_beats_at_once_when_it_wakes_up() -> TestResult {
     })?;
     crate::lister::assert_no_gap(&lister.finish_since(begin), ADDRESS, HEARTBEAT);
     assert_eq!(messages(&scene.said_since(&mark)?), Vec::<String>::new());
+    Ok(())
+}
 
-    // longer than the ttl: the entry expires, and is back at once
+#[test]
+fn after_a_suspend_longer_than_the_ttl_the_entry_is_back_at_once() -> TestResult {
+    let scene = Scene::registered("suspend-long", PACE)?;
+    let mark = scene.mark()?;
     let lister = scene.lister()?;
     let woken = suspended(&scene, || lister.gone_since(Instant::now(), ADDRESS, TTL + 10 * SECOND).map(drop))?;
     let back = lister.present_since(woken, ADDRESS, AT_ONCE)?;
