@@ -44,7 +44,7 @@ fn suspended(scene: &Scene, until: impl FnOnce() -> Result<()>) -> Result<Instan
     Ok(woken)
 }
 
-// A machine each: qemu 7.2 does not take its guest's second suspend.
+// A machine each: the q35 that qemu 7.2 emulates comes back at once from its second suspend.
 
 #[test]
 fn after_a_suspend_shorter_than_the_ttl_it_beats_at_once_and_nobody_notices() -> TestResult {
