@@ -76,13 +76,8 @@ impl Crew {
     /// Stops these parts where they run, and starts them with these settings. Nothing happens if it fails.
     pub async fn apply(&mut self, settings: &AgentSettings, parts: &BTreeSet<Part>) -> Result<(), AgentError> {
         let prepared = prepare(settings).await?;
-        let mut legacy = self.stop_parts(settings, parts).await;
-        if let Some(own) =
-            std::mem::replace(&mut self.own, prepared.cluster.clone()).filter(|_| prepared.cluster.is_none())
-        {
-            // its list ended with the server
-            legacy.held.retain(|entry| entry.url != own.cluster());
-        }
+        let legacy = self.stop_parts(settings, parts).await;
+        let legacy = self.without_own_list(legacy, prepared.cluster.as_ref());
         for part in parts {
             match part {
                 Part::Log => self.verbosity.set(settings.log_level.into()),
@@ -111,6 +106,15 @@ impl Crew {
         self.start_registrar(settings, prepared, legacy, parts);
         self.board.beats.all_turning().await;
         Ok(())
+    }
+
+    /// The list of our own server ended with it.
+    fn without_own_list(&mut self, mut legacy: Legacy, wanted: Option<&TokenUrl>) -> Legacy {
+        let before = std::mem::replace(&mut self.own, wanted.cloned());
+        if let (Some(own), None) = (before, wanted) {
+            legacy.held.retain(|entry| entry.url != own.cluster());
+        }
+        legacy
     }
 
     fn start_registrar(
@@ -160,7 +164,11 @@ impl Crew {
         let mut legacy = Legacy { held: Vec::new(), delay: Duration::ZERO };
         if parts.contains(&Part::Registrar) {
             legacy = match self.registrar.take() {
-                Some(registrar) => Legacy { held: registrar.stop().await.unwrap_or_default(), ..legacy },
+                // one that had to be cut off left its entries in the state directory, as a former process does
+                Some(registrar) => {
+                    let held = registrar.stop().await;
+                    Legacy { held: held.unwrap_or_else(|| left_by_a_former_process(settings).held), ..legacy }
+                }
                 None => left_by_a_former_process(settings),
             };
         }
