@@ -21,6 +21,9 @@ pub struct GateSettings {
 
 /// After a transition of the unit the engine is asked this often, until it is decided.
 const UNDECIDED_INTERVAL: Duration = Duration::from_secs(1);
+/// An engine that has just become active is left alone for this long. dockerd is READY some 10 ms before it accepts; a
+/// connection that is still waiting when somebody stops the engine again would make its socket unit start it anew.
+const SETTLE: Duration = Duration::from_millis(250);
 /// After a bad probe the engine is asked this often.
 const DOUBT_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -154,7 +157,8 @@ impl Gate {
             Phase::Restarting { until, .. } if self.verdict != Verdict::Closed => Some(*until),
             _ => None,
         };
-        self.phase = Phase::Up(Up { good: 0, bad: 0, last: None, probe_at: now, undecided: true, grace_until });
+        let probe_at = if self.phase == Phase::Unseen { now } else { now + SETTLE };
+        self.phase = Phase::Up(Up { good: 0, bad: 0, last: None, probe_at, undecided: true, grace_until });
     }
 
     /// The grace counts from the first restart since the engine was last proved, so that an engine which

@@ -55,6 +55,14 @@ fn opens_after_two_good_probes_a_second_apart() {
 }
 
 #[test]
+fn an_engine_that_has_just_started_is_left_alone_until_it_accepts() {
+    let gate = run([(1, unit("inactive", None)), (2, unit("activating", None)), (5, unit("active", None))]);
+    assert_eq!((gate.verdict(), gate.probe_at()), (Verdict::Closed, Some(at(5) + SETTLE)));
+    // one that ran before we looked accepts already
+    assert_eq!(run([(5, unit("active", None))]).probe_at(), Some(at(5)));
+}
+
+#[test]
 fn closes_after_three_bad_probes_in_a_row_asked_quickly() {
     let gate = healthy().step(bad(), at(31));
     assert_eq!((gate.verdict(), gate.probe_at()), (Verdict::Open, Some(at(33))));
@@ -111,7 +119,7 @@ fn a_restart_keeps_the_entry_while_it_is_quick() {
     assert_eq!((gate.verdict(), gate.probe_at()), (Verdict::Open, None));
     assert_eq!(gate.health(), EngineHealth::Restarting);
     let gate = gate.step(unit("active", None), at(12));
-    assert_eq!((gate.verdict(), gate.probe_at()), (Verdict::Open, Some(at(12))));
+    assert_eq!((gate.verdict(), gate.probe_at()), (Verdict::Open, Some(at(12) + SETTLE)));
     let gate = gate.step(good(), at(12));
     assert_eq!((gate.verdict(), gate.grace_ends()), (Verdict::Open, None));
     assert_eq!(gate.step(Input::Tick, at(60)).verdict(), Verdict::Open);

@@ -31,6 +31,30 @@ fn a_stopped_engine_is_gone_at_once_stays_stopped_and_is_back_soon_after_its_sta
     Ok(())
 }
 
+/// dockerd tells systemd that it is ready some 10 ms before it accepts: a connection made meanwhile would outlive it.
+#[test]
+fn an_engine_that_is_stopped_right_after_its_start_stays_stopped() -> TestResult {
+    const CYCLES: usize = 40;
+    let fleet = Fleet::registered("start-stop", "")?;
+    let node = &fleet.node;
+    node.ok(["systemctl", "stop", "docker"])?;
+    // on a busy machine it takes longer
+    for n in 0..4 {
+        node.systemd_run(&format!("busy-{n}.service"), ["sh", "-c", "while :; do :; done"])?;
+    }
+    let before = starts(node)?;
+    // in one shell, so that nothing comes between the two; a job of systemd that somebody else made would fail the next
+    node.sh(&format!(
+        "for cycle in $(seq {CYCLES}); do
+             systemctl reset-failed docker.service docker.socket
+             systemctl start docker; sleep 0.00$((cycle % 10)); systemctl stop docker; sleep 0.3
+         done"
+    ))?;
+    assert_eq!(starts(node)? - before, CYCLES, "somebody else started docker.service");
+    assert_eq!(node.unit("docker.service")?.active_state(), "inactive");
+    Ok(())
+}
+
 #[test]
 fn an_engine_is_never_resurrected_in_200_cycles_of_stop_and_start() -> TestResult {
     const CYCLES: u64 = 200;
