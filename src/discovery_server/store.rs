@@ -75,8 +75,11 @@ impl Store {
         let file = open_file(&path).map_err(unusable)?;
         // a new file must be in its directory after a power cut, too
         File::open(directory).and_then(|directory| directory.sync_all()).map_err(unusable)?;
-        let database = open_database(&path, file)?;
-        let stored = guarded(&path, || load(&path, &database))?;
+        let attempt = Attempt::begin(&path)?;
+        let opened = open_database(&path, file)
+            .and_then(|database| guarded(&path, || load(&path, &database)).map(|stored| (database, stored)));
+        attempt.survived();
+        let (database, stored) = opened?;
         Ok((Self { path, database: Some(database) }, stored))
     }
 
@@ -89,6 +92,35 @@ impl Store {
         write(&database, changes, ledger).map_err(|error| io_error(&self.path, &error))?;
         self.database = Some(database);
         Ok(())
+    }
+}
+
+/// One opening of the file. redb may panic on a damaged one, which ends the process where panics abort, as in the package:
+/// openings that did not come to an end are counted, so that a server does not end for ever at its start.
+struct Attempt {
+    path: PathBuf,
+}
+
+/// A power cut may be behind one, and behind a second one.
+const FATAL_OPENINGS: u32 = 3;
+
+impl Attempt {
+    fn begin(store: &Path) -> Result<Self, StoreError> {
+        let attempt = Self { path: store.with_extension("redb.opening") };
+        let before = std::fs::read_to_string(&attempt.path).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+        if before >= FATAL_OPENINGS {
+            attempt.survived();
+            let what = format!("the server ended {before} times while it opened it");
+            return Err(StoreError::Damaged { path: store.to_owned(), what });
+        }
+        // without it, on a full disk say, nothing is counted
+        let _ = std::fs::write(&attempt.path, (before + 1).to_string());
+        Ok(attempt)
+    }
+
+    /// Also with an error: that is no panic.
+    fn survived(&self) {
+        let _ = std::fs::remove_file(&self.path);
     }
 }
 
@@ -107,7 +139,7 @@ fn open_database(path: &Path, file: File) -> Result<Database, StoreError> {
     })
 }
 
-/// redb may panic on a damaged file; that must not read like a bug of the server.
+/// redb may panic on a damaged file; where panics unwind that reads like any other damage, see also [`Attempt`].
 fn guarded<T>(path: &Path, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
     let damaged = |_| StoreError::Damaged { path: path.to_owned(), what: "it can't be made sense of".to_owned() };
     catch_unwind(AssertUnwindSafe(work)).map_err(damaged)?
@@ -299,6 +331,21 @@ mod tests {
         let mode = directory.path().join(FILE).metadata()?.permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         assert!(matches!(Store::open(directory.path()), Err(StoreError::Locked { .. })));
+        Ok(())
+    }
+
+    #[test]
+    fn a_file_that_ends_every_process_that_opens_it_is_damaged() -> Outcome {
+        let directory = tempfile::tempdir()?;
+        filled(directory.path())?;
+        let count = directory.path().join("discovery.redb.opening");
+        assert!(!count.exists(), "an opening that came to its end does not count");
+        std::fs::write(&count, (FATAL_OPENINGS - 1).to_string())?;
+        assert_eq!(Store::open(directory.path())?.1.clusters.len(), 2, "a power cut or two are no damage");
+        std::fs::write(&count, FATAL_OPENINGS.to_string())?;
+        let Err(error) = Store::open(directory.path()) else { return Err("it was opened once more".into()) };
+        assert!(error.to_string().contains("the server ended 3 times while it opened it"), "{error}");
+        assert!(Store::open(directory.path()).is_ok(), "somebody who restores a backup starts counting anew");
         Ok(())
     }
 
