@@ -99,8 +99,9 @@ pub async fn run(
     }
     let address = listener.local_addr().map_err(ServerError::Socket)?;
     info!("listening on {address}");
+    let router = api::router(keeper.clone());
     let ended = tokio::select! {
-        () = http::serve(listener, api::router(keeper.clone()), limits::BOUNDS, stop) => false,
+        () = http::serve(listener, || router.clone(), limits::BOUNDS, stop) => false,
         () = report(&keeper, address, &status) => false,
         // a oneshot: nothing is lost when another arm wins
         () = writer.ended() => true,
@@ -108,8 +109,8 @@ pub async fn run(
     if ended {
         return Err(ServerError::WriterEnded);
     }
-    // the last keeper: the writer stores what is left and ends
-    drop(keeper);
+    // the last keepers: the writer stores what is left and ends
+    drop((keeper, router));
     tokio::time::timeout(FLUSH, writer.ended()).await.map_err(|_| ServerError::Flush)
 }
 

@@ -58,8 +58,8 @@ impl Socket for TcpListener {
     }
 }
 
-/// Serves until `stop`, then lets requests under way finish for a short while.
-pub async fn serve<S: Socket>(socket: S, router: Router, bounds: Bounds, stop: CancellationToken) {
+/// Serves until `stop`, then lets requests under way finish for a short while. `router` is called for each connection.
+pub async fn serve<S: Socket>(socket: S, router: impl Fn() -> Router, bounds: Bounds, stop: CancellationToken) {
     let slots = Arc::new(Semaphore::new(bounds.connections));
     let mut connections = JoinSet::new();
     let mut complained = None;
@@ -69,7 +69,7 @@ pub async fn serve<S: Socket>(socket: S, router: Router, bounds: Bounds, stop: C
             // neither waiting for a slot nor accepting loses anything when dropped
             accepted = accept(&socket, &slots) => match accepted {
                 Ok((stream, peer, slot)) => {
-                    let router = router.clone().layer(Extension(peer));
+                    let router = router().layer(Extension(peer));
                     connections.spawn(connection(stream, router, bounds, stop.clone(), slot));
                 }
                 Err(error) => {

@@ -53,7 +53,7 @@ impl Api {
         loop {
             self.beat.tick();
             match LocalSocket::bind(&self.socket) {
-                Ok(socket) => return self.serve(socket, router(desk), stop).await,
+                Ok(socket) => return self.serve(socket, &desk, stop).await,
                 Err(error) if !said => {
                     emit(&Event::ApiFailed { path: &self.socket.display().to_string(), error: &error.to_string() });
                     said = true;
@@ -68,8 +68,9 @@ impl Api {
         }
     }
 
-    async fn serve(&self, socket: LocalSocket, router: Router, stop: CancellationToken) {
-        let mut serving = pin!(http::serve(socket, router, BOUNDS, stop));
+    async fn serve(&self, socket: LocalSocket, desk: &Desk, stop: CancellationToken) {
+        // made when somebody asks, which is rare: until then its code takes no memory
+        let mut serving = pin!(http::serve(socket, || router(desk.clone()), BOUNDS, stop));
         loop {
             // Cancel-safe: the server is pinned outside.
             tokio::select! {

@@ -1,6 +1,6 @@
 //! The URL of the cluster that the agent's own discovery server has.
 
-use super::{StateError, replace};
+use super::{StateError, replace, sync};
 use crate::model::{DiscoveryUrl, TokenUrl};
 use std::fs;
 use std::io;
@@ -41,7 +41,8 @@ impl ClusterFile {
 
     /// It is on disk when this returns.
     pub fn keep(&self, url: &TokenUrl) -> Result<(), StateError> {
-        replace(&self.path, &format!("{}\n", url.cluster()), 0o640).map_err(|error| self.error(error))
+        let text = format!("{}\n", url.cluster());
+        replace(&self.path, &text, 0o640).and_then(|file| sync(&file, &self.path)).map_err(|error| self.error(error))
     }
 
     fn error(&self, cause: io::Error) -> StateError {

@@ -1,6 +1,6 @@
 //! The entries that are in a discovery service because of us.
 
-use super::{StateError, replace};
+use super::{StateError, replace, sync};
 use crate::model::{HeldEntry, NodeAddress};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 /// Bounds one write.
@@ -17,7 +18,8 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// remove them.
 #[async_trait::async_trait]
 pub trait HeldEntries: Send + Sync {
-    /// Replaces what is kept; it is on disk when this returns.
+    /// Replaces what is kept: a process that dies after this has returned does not lose it. On the disk it is a moment
+    /// later; what a power cut takes in between are entries that end with their ttl.
     async fn keep(&self, entries: &[HeldEntry]) -> Result<(), StateError>;
 }
 
@@ -69,14 +71,24 @@ impl HeldEntries for EntriesFile {
             entries.iter().map(|entry| Entry { url: entry.url.clone(), address: entry.address.to_string() }).collect();
         let text = serde_json::to_string(&Document { entries }).map_err(|error| self.error(error.into()))?;
         let (path, lock) = (self.path.clone(), Arc::clone(&self.writing));
-        // fsync may take as long as the disk likes: not on the runtime, and not waited for without end
-        let writing = tokio::task::spawn_blocking(move || {
+        let (send, written) = oneshot::channel();
+        // a disk takes as long as it likes: not on the runtime, not waited for without end, and fsync not at all
+        tokio::task::spawn_blocking(move || {
             let _turn = lock.lock().unwrap_or_else(PoisonError::into_inner);
-            replace(&path, &text, 0o600)
+            let replaced = replace(&path, &text, 0o600);
+            let (told, file) = match replaced {
+                Ok(file) => (Ok(()), Some(file)),
+                Err(error) => (Err(error), None),
+            };
+            // nobody waits any more: that was reported
+            let _ = send.send(told);
+            if let Some(Err(error)) = file.map(|file| sync(&file, &path)) {
+                tracing::debug!(%error, "the entries may not be on the disk yet");
+            }
         });
-        let written = match timeout(TIMEOUT, writing).await {
+        let written = match timeout(TIMEOUT, written).await {
             Ok(Ok(written)) => written,
-            Ok(Err(panicked)) => Err(io::Error::other(panicked)),
+            Ok(Err(_)) => Err(io::Error::other("the thread that writes it ended by itself")),
             Err(_) => Err(io::ErrorKind::TimedOut.into()),
         };
         written.map_err(|error| self.error(error))

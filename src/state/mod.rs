@@ -38,8 +38,8 @@ impl StateError {
     }
 }
 
-/// Writes beside the file, then renames: a power cut leaves the old file or the new one.
-fn replace(path: &Path, text: &str, mode: u32) -> io::Result<()> {
+/// Writes beside the file, then renames: who reads finds the old text or the new one. [`sync`] then makes it last.
+fn replace(path: &Path, text: &str, mode: u32) -> io::Result<File> {
     let mut fresh = path.as_os_str().to_owned();
     fresh.push(".new");
     let fresh = PathBuf::from(fresh);
@@ -47,7 +47,12 @@ fn replace(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     // the umask has had its say on the mode
     file.set_permissions(fs::Permissions::from_mode(mode))?;
     file.write_all(text.as_bytes())?;
-    file.sync_all()?;
     fs::rename(&fresh, path)?;
+    Ok(file)
+}
+
+/// Returns when what `replace` wrote survives a power cut.
+fn sync(file: &File, path: &Path) -> io::Result<()> {
+    file.sync_all()?;
     File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
 }
