@@ -1,13 +1,17 @@
 //! The channels between the tasks, for as long as the agent runs: tasks come and go with reloads.
 
-use crate::model::{AddressState, Hosting, Reach, Standing, UnitView};
+use crate::model::{AddressState, Drain, Hosting, Moment, Reach, Reading, Standing, Tenure, UnitView};
 use crate::service::Outlook;
 use crate::service::beat::Beats;
 use crate::service::clock::Clock;
 use crate::service::registrar::Farewell;
+use crate::service::reporter::{Configured, Reporter};
+use crate::telemetry::metrics::Metrics;
+use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 
-/// Each has one writer at a time: the task that it is handed to. The root itself writes `farewell` and `trouble`, and what
+/// Each has one writer at a time: the task that it is handed to. The root itself writes `farewell`, `reading` and `configured`, and what
 /// a task that is no longer wanted had to say.
 pub struct Board {
     pub units: watch::Sender<UnitView>,
@@ -15,28 +19,61 @@ pub struct Board {
     pub address: watch::Sender<AddressState>,
     pub reach: watch::Sender<Option<Reach>>,
     pub standing: watch::Sender<Standing>,
+    pub tenure: watch::Sender<Tenure>,
     pub hosting: watch::Sender<Hosting>,
-    /// Why the last reload was rejected, if it was.
-    pub trouble: watch::Sender<Option<String>>,
+    pub drain: watch::Sender<Option<Drain>>,
+    pub reading: watch::Sender<Reading>,
+    pub configured: watch::Sender<Configured>,
+    /// What systemd shows.
+    pub line: watch::Sender<String>,
     /// What the registrar does with the entry at the end.
     pub farewell: watch::Sender<Farewell>,
+    pub metrics: Arc<Metrics>,
     pub beats: Beats,
     pub clock: Clock,
 }
 
 impl Board {
-    pub fn new() -> Self {
+    pub fn new(configured: Configured) -> Self {
         Self {
             units: watch::Sender::new(unasked()),
             outlook: watch::Sender::new(Outlook::undecided()),
             address: watch::Sender::new(AddressState::Unknown),
             reach: watch::Sender::new(None),
             standing: watch::Sender::new(Standing::none()),
+            tenure: watch::Sender::new(Tenure::default()),
             hosting: watch::Sender::new(Hosting::Elsewhere),
-            trouble: watch::Sender::new(None),
+            drain: watch::Sender::new(None),
+            reading: watch::Sender::new(Reading::default()),
+            configured: watch::Sender::new(configured),
+            line: watch::Sender::new(String::new()),
             farewell: watch::Sender::new(Farewell::Keep),
+            metrics: Arc::default(),
             beats: Beats::new(Clock::of_loops()),
             clock: Clock::of_leases(),
+        }
+    }
+
+    pub fn now(&self) -> Moment {
+        self.clock.now()
+    }
+
+    pub fn reporter(&self, watchdog_timeout: Option<Duration>) -> Reporter {
+        Reporter {
+            outlook: self.outlook.subscribe(),
+            units: self.units.subscribe(),
+            address: self.address.subscribe(),
+            reach: self.reach.subscribe(),
+            standing: self.standing.subscribe(),
+            tenure: self.tenure.subscribe(),
+            hosting: self.hosting.subscribe(),
+            drain: self.drain.subscribe(),
+            reading: self.reading.subscribe(),
+            configured: self.configured.subscribe(),
+            line: self.line.subscribe(),
+            beats: self.beats.clone(),
+            clock: self.clock,
+            watchdog_timeout,
         }
     }
 }

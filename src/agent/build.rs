@@ -1,7 +1,7 @@
 //! From settings to tasks.
 
 use super::board::Board;
-use crate::config::settings::{AgentSettings, DiscoverySettings, EngineSettings};
+use crate::config::settings::{AgentSettings, DiscoverySettings, EngineSettings, StatusSettings};
 use crate::discovery::{self, BackendError, Timeouts};
 use crate::engine::{DockerEngine, TcpDoor};
 use crate::model::{AdvertiseCheck, DiscoveryUrl, HeldEntry, Moment, UnitView};
@@ -9,9 +9,13 @@ use crate::network::KernelNetwork;
 use crate::policy::advertise::Locating;
 use crate::policy::gate::GateSettings;
 use crate::policy::registration::{Pace, Registration};
+use crate::service::exposer::Exposer;
 use crate::service::locator::Locator;
+use crate::service::marker::Marker;
 use crate::service::prober::Prober;
+use crate::service::readings::Readings;
 use crate::service::registrar::{Former, Inputs, Parts, Place, Registrar, Site};
+use crate::service::reporter::Configured;
 use crate::service::status::Status;
 use crate::service::supervisor::Supervisor;
 use crate::service::verifier::Verifier;
@@ -54,6 +58,7 @@ pub fn prober(settings: &EngineSettings, units: &Arc<dyn UnitSource>, board: &Bo
         },
         states,
         outlook: board.outlook.clone(),
+        metrics: Arc::clone(&board.metrics),
         beat: board.beats.add("prober"),
         clock: board.clock,
     }
@@ -89,7 +94,8 @@ pub fn status(server: String, notifier: &Arc<dyn Notifier>, board: &Board) -> St
         standing: board.standing.subscribe(),
         reach: board.reach.subscribe(),
         hosting: board.hosting.subscribe(),
-        trouble: board.trouble.subscribe(),
+        reading: board.reading.subscribe(),
+        line: board.line.clone(),
         beat: board.beats.add("status"),
     }
 }
@@ -119,16 +125,51 @@ pub fn registrar(settings: &AgentSettings, site: Site, url: &DiscoveryUrl, legac
         ttl: discovery.ttl,
         entries: Arc::new(EntriesFile::new(&settings.state_directory)),
         inputs: Inputs {
+            drain: board.drain.subscribe(),
             outlook: board.outlook.subscribe(),
             address: board.address.subscribe(),
             check,
             reach: (check != AdvertiseCheck::Off).then(|| board.reach.subscribe()),
         },
         standing: board.standing.clone(),
+        tenure: board.tenure.clone(),
+        metrics: Arc::clone(&board.metrics),
         farewell: board.farewell.subscribe(),
         beat: board.beats.add("registrar"),
         clock: board.clock,
     })
+}
+
+/// `server`: the discovery service, without its secrets.
+pub fn configured(settings: &AgentSettings, server: String) -> Configured {
+    let discovery = &settings.discovery;
+    Configured {
+        server,
+        advertise: discovery.advertise.to_string(),
+        heartbeat: discovery.heartbeat,
+        ttl: discovery.ttl,
+        unit: settings.engine.unit.clone(),
+        readers: settings.status.readers,
+    }
+}
+
+pub fn marker(settings: &DiscoverySettings, site: Site, board: &Board) -> Marker {
+    Marker {
+        site,
+        heartbeat: settings.heartbeat,
+        ttl: settings.ttl,
+        drain: board.drain.subscribe(),
+        standing: board.standing.subscribe(),
+        address: board.address.subscribe(),
+        beat: board.beats.add("marker"),
+        clock: board.clock,
+    }
+}
+
+/// Nobody if metrics are on the unix socket only.
+pub fn exposer(settings: &StatusSettings, readings: Readings, board: &Board) -> Option<Exposer> {
+    let listen = settings.metrics_listen?;
+    Some(Exposer { listen, readings, beat: board.beats.add("exposer"), clock: board.clock })
 }
 
 /// An entry in the cluster that we are configured for. The server may be spelled in another way than last time

@@ -10,12 +10,13 @@ use super::{AgentError, Launch};
 use crate::config::settings::AgentSettings;
 use crate::model::{Discovery, DiscoveryUrl, HeldEntry, Hosting, TokenUrl};
 use crate::service::embedded::Embedded;
+use crate::service::readings::Readings;
 use crate::service::registrar::{Farewell, Site};
 use crate::state::EntriesFile;
 use crate::systemd::UnitSource;
-use crate::systemd::notify::Notifier;
+use crate::systemd::notify::{Notifier, watchdog_timeout};
 use crate::systemd::sockets::{self, KeptSockets};
-use crate::telemetry::{Event, Verbosity, emit};
+use crate::telemetry::{Event, LogCounts, Verbosity, emit};
 use futures_util::future::join_all;
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -28,6 +29,7 @@ pub struct Crew {
     pub board: Board,
     notifier: Arc<dyn Notifier>,
     verbosity: Verbosity,
+    log: LogCounts,
     /// What systemd kept for us until a server takes it up.
     kept: KeptSockets,
     /// The cluster of our own server, while there is one.
@@ -40,7 +42,9 @@ pub struct Crew {
     locator: Option<Task<()>>,
     verifier: Option<Task<()>>,
     registrar: Option<Task<Vec<HeldEntry>>>,
+    marker: Option<Task<()>>,
     status: Option<Task<()>>,
+    exposer: Option<Task<()>>,
     /// What no reload concerns.
     further: Vec<Task<()>>,
 }
@@ -56,9 +60,13 @@ impl Crew {
     pub fn new(launch: &Launch, notifier: &Arc<dyn Notifier>) -> Self {
         Self {
             tasks: Tasks::default(),
-            board: Board::new(),
+            board: Board::new(build::configured(
+                &launch.loaded.settings,
+                launch.loaded.settings.discovery.url.to_string(),
+            )),
             notifier: Arc::clone(notifier),
             verbosity: launch.verbosity.clone(),
+            log: launch.log.clone(),
             kept: KeptSockets::passed(),
             own: None,
             units: build::unit(&launch.loaded.settings.engine),
@@ -68,7 +76,9 @@ impl Crew {
             locator: None,
             verifier: None,
             registrar: None,
+            marker: None,
             status: None,
+            exposer: None,
             further: Vec::new(),
         }
     }
@@ -78,6 +88,7 @@ impl Crew {
         let prepared = prepare(settings).await?;
         let legacy = self.stop_parts(settings, parts).await;
         let legacy = self.without_own_list(legacy, prepared.cluster.as_ref());
+        self.board.configured.send_replace(build::configured(settings, prepared.url.to_string()));
         for part in parts {
             match part {
                 Part::Log => self.verbosity.set(settings.log_level.into()),
@@ -99,8 +110,12 @@ impl Crew {
                     let verifier = build::verifier(settings, &self.board);
                     self.verifier = verifier.map(|verifier| self.tasks.spawn("verifier", |stop| verifier.run(stop)));
                 }
-                // the last two, below: they need what was prepared
-                Part::Registrar | Part::Status => {}
+                Part::Exposer => {
+                    let exposer = build::exposer(&settings.status, self.readings(), &self.board);
+                    self.exposer = exposer.map(|exposer| self.tasks.spawn("exposer", |stop| exposer.run(stop)));
+                }
+                // below: they need what was prepared
+                Part::Registrar | Part::Marker | Part::Status => {}
             }
         }
         self.start_registrar(settings, prepared, legacy, parts);
@@ -128,9 +143,23 @@ impl Crew {
             let status = build::status(prepared.url.to_string(), &self.notifier, &self.board);
             self.status = Some(self.tasks.spawn("status", |stop| status.run(stop)));
         }
+        if parts.contains(&Part::Marker) {
+            let marker = build::marker(&settings.discovery, prepared.site.clone(), &self.board);
+            self.marker = Some(self.tasks.spawn("marker", |stop| marker.run(stop)));
+        }
         if parts.contains(&Part::Registrar) {
             let registrar = build::registrar(settings, prepared.site, &prepared.url, legacy, &self.board);
             self.registrar = Some(self.tasks.spawn("registrar", |stop| registrar.run(stop)));
+        }
+    }
+
+    /// For those who answer questions about the node.
+    pub fn readings(&self) -> Readings {
+        Readings {
+            reporter: self.board.reporter(watchdog_timeout()),
+            metrics: Arc::clone(&self.board.metrics),
+            log: self.log.clone(),
+            stop: CancellationToken::new(),
         }
     }
 
@@ -173,7 +202,9 @@ impl Crew {
             };
         }
         let stop = [
+            (Part::Exposer, &mut self.exposer),
             (Part::Status, &mut self.status),
+            (Part::Marker, &mut self.marker),
             (Part::Verifier, &mut self.verifier),
             (Part::Locator, &mut self.locator),
             (Part::Prober, &mut self.prober),
@@ -202,7 +233,16 @@ impl Crew {
         if let Some(registrar) = self.registrar.take() {
             registrar.stop().await;
         }
-        let rest = [self.status, self.verifier, self.locator, self.prober, self.supervisor, self.embedded];
+        let rest = [
+            self.exposer,
+            self.status,
+            self.marker,
+            self.verifier,
+            self.locator,
+            self.prober,
+            self.supervisor,
+            self.embedded,
+        ];
         join_all(rest.into_iter().flatten().chain(self.further).map(Task::stop)).await;
     }
 }

@@ -12,12 +12,15 @@ mod tasks;
 use crate::config::settings::AgentSettings;
 use crate::config::{ConfigError, ConfigErrors, Loaded, Merged, Sources, load_agent};
 use crate::discovery::BackendError;
-use crate::model::{Complaint, Discovery, ReloadOutcome};
-use crate::service::api::{Api, ReloadOrder};
+use crate::model::{Complaint, Discovery, Reading, ReloadOutcome};
+use crate::service::api::{Api, Desk, ReloadOrder};
+use crate::service::drainer::{DrainOrder, Drainer};
 use crate::service::registrar::Farewell;
 use crate::service::watchdog::Watchdog;
+use crate::state::DrainFile;
 use crate::systemd::notify::{Message, Notifier, SdNotify, watchdog_timeout};
-use crate::telemetry::{Event, Verbosity, emit};
+use crate::telemetry::{Event, LogCounts, Verbosity, emit};
+use board::Board;
 use crew::Crew;
 use plan::Effect;
 use signals::{Signals, Wanted};
@@ -41,6 +44,7 @@ pub struct Launch {
     pub sources: Sources,
     pub loaded: Loaded<AgentSettings>,
     pub verbosity: Verbosity,
+    pub log: LogCounts,
     /// Where the local API listens.
     pub api_socket: PathBuf,
 }
@@ -91,14 +95,15 @@ impl Agent {
     /// Returns when each task has turned once, and systemd knows.
     async fn start(launch: Launch, notifier: Arc<dyn Notifier>) -> Result<Self, AgentError> {
         let mut crew = Crew::new(&launch, &notifier);
-        let (send, orders) = mpsc::channel(ORDERS);
+        let (reloads, orders) = mpsc::channel(ORDERS);
+        let (drains, drain_orders) = mpsc::channel(ORDERS);
+        // before the first registration
+        let drainer = drainer(&launch.loaded.settings, &crew.board, drain_orders);
+        crew.add("drainer", |stop| drainer.run(stop));
         crew.apply(&launch.loaded.settings, &plan::everything()).await?;
-        let api = Api {
-            socket: launch.api_socket,
-            reloads: send,
-            own_uid: nix::unistd::geteuid().as_raw(),
-            beat: crew.board.beats.add("api"),
-        };
+        let own_uid = nix::unistd::geteuid().as_raw();
+        let desk = Desk { reloads, drains, readings: crew.readings(), own_uid };
+        let api = Api { socket: launch.api_socket, desk, beat: crew.board.beats.add("api") };
         let watchdog =
             Watchdog { notifier: Arc::clone(&notifier), beats: crew.board.beats.clone(), timeout: watchdog_timeout() };
         crew.add("api", |stop| api.run(stop));
@@ -146,6 +151,7 @@ impl Agent {
             Ok(Err(panicked)) => failed(&AgentError::Panicked(panicked)),
             Err(_) => failed(&AgentError::Unread),
         };
+        self.crew.board.metrics.reload(matches!(outcome, ReloadOutcome::Reloaded { .. }));
         self.report(&outcome);
         // systemd waits for it, whatever came of it
         self.notifier.notify(&[Message::Ready]);
@@ -172,7 +178,8 @@ impl Agent {
         match outcome {
             ReloadOutcome::Reloaded { changed, at_restart } => {
                 emit(&Event::Reloaded { changed: &changed.join(", "), at_restart: &at_restart.join(", ") });
-                self.crew.board.trouble.send_replace(None);
+                let (loaded, at_restart) = (self.crew.board.now(), at_restart.clone());
+                self.crew.board.reading.send_replace(Reading { loaded, errors: Vec::new(), at_restart });
             }
             ReloadOutcome::Rejected { errors } => {
                 for error in errors {
@@ -181,7 +188,7 @@ impl Agent {
                     emit(&Event::ConfigInvalid { place, key, message: &error.text });
                 }
                 emit(&Event::ReloadRejected { errors: errors.len() });
-                self.crew.board.trouble.send_replace(errors.first().map(|error| error.text.clone()));
+                self.crew.board.reading.send_modify(|reading| reading.errors.clone_from(errors));
             }
         }
     }
@@ -191,6 +198,25 @@ fn server(discovery: &Discovery) -> String {
     match discovery {
         Discovery::Embedded => "its own discovery server".to_owned(),
         Discovery::At(url) => url.to_string(),
+    }
+}
+
+/// What a former process was told holds on.
+fn drainer(settings: &AgentSettings, board: &Board, orders: mpsc::Receiver<DrainOrder>) -> Drainer {
+    let record = DrainFile::new(&settings.state_directory);
+    let (drain, trouble) = record.load(board.clock.date());
+    if let Some(error) = &trouble {
+        emit(&Event::StateTrouble { path: &error.path.display().to_string(), error: &error.cause.to_string() });
+    }
+    let unsaved = trouble.is_some() && drain.is_some();
+    board.drain.send_replace(drain);
+    Drainer {
+        record: Arc::new(record),
+        drain: board.drain.clone(),
+        orders,
+        unsaved,
+        beat: board.beats.add("drainer"),
+        clock: board.clock,
     }
 }
 

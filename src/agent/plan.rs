@@ -13,7 +13,11 @@ pub enum Part {
     Locator,
     Verifier,
     Registrar,
+    /// Shows others that the node is drained.
+    Marker,
     Status,
+    /// Metrics over TCP.
+    Exposer,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,20 +31,25 @@ pub enum Effect {
 
 /// A key that is not listed would need a restart, and `every_key_has_its_effect` fails.
 pub fn effect(key: &str) -> Effect {
-    use Part::{Embedded, Locator, Log, Prober, Registrar, Status, Supervisor, Verifier};
+    use Part::{Embedded, Exposer, Locator, Log, Marker, Prober, Registrar, Status, Supervisor, Verifier};
     Effect::Parts(match key {
         "agent.log-level" => &[Log],
-        "discovery.url" => &[Embedded, Registrar, Status],
-        "discovery.embedded-listen" => &[Embedded, Registrar, Status],
+        "discovery.url" => &[Embedded, Registrar, Marker, Status],
+        "discovery.embedded-listen" => &[Embedded, Registrar, Marker, Status],
         "discovery.advertise" => &[Locator],
         "discovery.advertise-check" => &[Verifier, Registrar],
-        "discovery.heartbeat" | "discovery.ttl" | "discovery.connect-timeout" | "discovery.timeout" => &[Registrar],
+        "discovery.heartbeat" | "discovery.ttl" | "discovery.connect-timeout" | "discovery.timeout" => {
+            &[Registrar, Marker]
+        }
         // it was for the first registration of this process
         "discovery.delay" => &[],
         "engine.unit" => &[Supervisor, Prober],
         "engine.socket" | "engine.grace" | "engine.probe-interval" | "engine.probe-timeout" => &[Prober],
         "engine.tls-ca" | "engine.tls-cert" | "engine.tls-key" => &[Verifier],
         "engine.healthy-after" | "engine.unhealthy-after" => &[Prober],
+        "status.metrics-listen" => &[Exposer],
+        // looked at with each request
+        "status.readable-by" => &[],
         "server.listen" | "server.state-directory" => return Effect::None,
         _ => return Effect::AtRestart,
     })
@@ -60,8 +69,8 @@ pub fn parts<'k>(changed: impl IntoIterator<Item = &'k str>) -> BTreeSet<Part> {
 
 /// For a start: a reload from nothing.
 pub fn everything() -> BTreeSet<Part> {
-    use Part::{Embedded, Locator, Log, Prober, Registrar, Status, Supervisor, Verifier};
-    [Log, Embedded, Supervisor, Prober, Locator, Verifier, Registrar, Status].into()
+    use Part::{Embedded, Exposer, Locator, Log, Marker, Prober, Registrar, Status, Supervisor, Verifier};
+    [Log, Embedded, Supervisor, Prober, Locator, Verifier, Registrar, Marker, Status, Exposer].into()
 }
 
 #[cfg(test)]

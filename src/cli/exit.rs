@@ -1,10 +1,15 @@
-//! Exit codes, after sysexits.h: 0 done, 64 usage, 69 a service is unavailable, 78 configuration, 1 the rest.
+//! Exit codes, after sysexits.h: 0 done, 64 usage, 69 a service is unavailable, 78 configuration, 1 the rest. What
+//! `status` finds has two of its own: 2 degraded, 3 not registered.
 
 use crate::discovery::BackendError;
 use std::fmt::Display;
 use std::process::ExitCode;
 
 pub const FAILURE: u8 = 1;
+/// Registered, and something is wrong.
+pub const DEGRADED: u8 = 2;
+/// As `systemctl status` says of a unit that does not run.
+pub const NOT_REGISTERED: u8 = 3;
 pub const USAGE: u8 = 64;
 pub const UNAVAILABLE: u8 = 69;
 pub const CONFIG: u8 = 78;
@@ -45,6 +50,7 @@ impl Failure {
             }
             BackendError::Status { .. }
             | BackendError::Client(_)
+            | BackendError::NoRoom { .. }
             | BackendError::ReadOnly { .. }
             | BackendError::File { .. } => (FAILURE, ""),
         };

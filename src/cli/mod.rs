@@ -6,6 +6,7 @@ pub mod config_args;
 mod connect;
 mod create;
 mod discovery_args;
+mod drain;
 mod engine;
 mod exit;
 mod join;
@@ -13,17 +14,23 @@ mod list;
 mod local;
 mod log;
 mod log_args;
+mod metrics;
 mod notify;
 mod reload;
 mod run;
 mod serve;
 mod show_config;
+mod status;
+mod table;
 mod watch;
+mod words;
 
 use crate::discovery::Timeouts;
 use clap::{CommandFactory, Parser, Subcommand};
 use exit::Failure;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{ErrorKind, Write};
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -40,6 +47,10 @@ struct Cli {
 enum Command {
     Run(run::Run),
     Serve(serve::Serve),
+    Status(status::Status),
+    Drain(drain::Drain),
+    Undrain(drain::Undrain),
+    Metrics(metrics::Metrics),
     Reload(reload::Reload),
     Create(create::Create),
     List(list::List),
@@ -57,6 +68,10 @@ pub fn main() -> ExitCode {
         Ok(cli) => match cli.command {
             Command::Run(run) => run.run(&cli.log),
             Command::Serve(serve) => serve.run(&cli.log),
+            Command::Status(status) => status.run(),
+            Command::Drain(drain) => drain.run(),
+            Command::Undrain(undrain) => undrain.run(),
+            Command::Metrics(metrics) => metrics.run(),
             Command::Reload(reload) => reload.run(),
             Command::Create(create) => create.run(),
             Command::List(list) => list.run(),
@@ -104,6 +119,15 @@ fn print(text: &str) -> Result<(), Failure> {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::other(error)),
         _ => Ok(()),
     }
+}
+
+/// Whether the reader of our output has gone (`| head -1`), also when there is nothing to write.
+fn deserted() -> bool {
+    let out = std::io::stdout();
+    let _ = out.lock().flush();
+    let mut fds = [PollFd::new(out.as_fd(), PollFlags::empty())];
+    let gone = PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL;
+    poll(&mut fds, PollTimeout::ZERO).is_ok() && fds[0].revents().is_some_and(|seen| seen.intersects(gone))
 }
 
 /// Says something beside the result.

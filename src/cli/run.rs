@@ -36,7 +36,13 @@ pub fn with(sources: &Sources) -> Result<(), Failure> {
     let telemetry = log::init(loaded.settings.log_level)?;
     let runtime = super::runtime()?;
     let (sources, verbosity) = (sources.clone(), telemetry.verbosity());
-    let launch = Launch { sources, loaded, verbosity, api_socket: super::local::default_socket() };
+    let launch = Launch {
+        sources,
+        loaded,
+        verbosity,
+        log: crate::telemetry::LogCounts,
+        api_socket: super::local::default_socket(),
+    };
     let outcome = runtime.block_on(agent::run(launch));
     // a write to a disk that hangs does not hold the end up
     runtime.shutdown_timeout(Duration::from_millis(200));

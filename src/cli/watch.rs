@@ -5,11 +5,8 @@ use super::exit::Failure;
 use crate::model::NodeAddress;
 use crate::policy::watch::{Event, Watch as Policy};
 use crate::service::watcher::Watcher;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde_json::{Value, json};
-use std::io::Write;
 use std::ops::ControlFlow;
-use std::os::fd::AsFd;
 use std::time::{Duration, SystemTime};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -81,7 +78,7 @@ async fn say(events: Vec<Event>, json: bool) -> Result<ControlFlow<()>, Failure>
         for event in &events {
             if json { print_line(&format!("{}\n", object(event, &time))) } else { print_text(event, &time) }?;
         }
-        Ok(if deserted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        Ok(if super::deserted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     };
     tokio::task::spawn_blocking(writing).await.map_err(Failure::other)?
 }
@@ -125,13 +122,4 @@ fn object(event: &Event, time: &str) -> Value {
         Event::Error(error) => json!({ "time": time, "event": "error", "error": error }),
         Event::Recovered(nodes) => json!({ "time": time, "event": "recovered", "nodes": nodes }),
     }
-}
-
-/// Whether the reader of our output has gone (`| head -1`), also when there is nothing to write.
-fn deserted() -> bool {
-    let out = std::io::stdout();
-    let _ = out.lock().flush();
-    let mut fds = [PollFd::new(out.as_fd(), PollFlags::empty())];
-    let gone = PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL;
-    poll(&mut fds, PollTimeout::ZERO).is_ok() && fds[0].revents().is_some_and(|seen| seen.intersects(gone))
 }

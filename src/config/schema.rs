@@ -42,6 +42,8 @@ pub enum Kind {
     Discovery,
     /// `ip:port` to listen on.
     SocketAddress,
+    /// The same, or `off`.
+    OptionalSocketAddress,
     /// An absolute path.
     Path,
     /// A unix socket: `unix:///path` or an absolute path.
@@ -76,6 +78,7 @@ pub const TABLES: &[(&str, &str)] = &[
     ("agent", "the program itself"),
     ("discovery", "where the engine's address is registered, and how often"),
     ("engine", "the Docker Engine of this host, and when it counts as working"),
+    ("status", "who may look at the agent, and how"),
     ("server", "the discovery server (`swarm-agent serve`)"),
 ];
 
@@ -101,6 +104,8 @@ const fn key(path: &'static str, kind: Kind, default: DefaultValue) -> Key {
 pub const LOG_LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
 
 pub const ADVERTISE_CHECKS: &[&str] = &["warn", "require", "off"];
+
+pub const READERS: &[&str] = &["everyone", "group"];
 
 pub const KEYS: &[Key] = &[
     Key {
@@ -236,6 +241,18 @@ pub const KEYS: &[Key] = &[
         doc: "The key of engine.tls-cert, in PEM and without a passphrase. Not set by default.",
         example: r#""/etc/swarm-agent/tls/key.pem""#,
         ..key("engine.tls-key", Kind::Path, DefaultValue::Unset)
+    },
+    Key {
+        doc: "Who may read the agent's status and metrics on its unix socket: `everyone` on this host, or `group`: root \
+              and members of group swarm-agent. Orders (reload, drain, undrain) are for the latter in any case.",
+        example: r#""group""#,
+        ..key("status.readable-by", Kind::Choice(READERS), DefaultValue::Text("everyone"))
+    },
+    Key {
+        doc: "The IP address and port at which metrics are served for Prometheus over HTTP, at /metrics; whoever \
+              reaches it may read them. `off`: only the unix socket has them.",
+        example: r#""127.0.0.1:9732""#,
+        ..key("status.metrics-listen", Kind::OptionalSocketAddress, DefaultValue::Text("off"))
     },
     Key {
         doc: "The IP address and port on which the discovery server listens.",

@@ -1,6 +1,6 @@
 //! Validated settings: what the rest of the program sees of the configuration.
 
-use crate::model::{Advertise, AdvertiseCheck, Discovery, TlsFiles};
+use crate::model::{Advertise, AdvertiseCheck, Discovery, Readers, TlsFiles};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,6 +15,7 @@ pub struct AgentSettings {
     pub state_directory: PathBuf,
     pub discovery: DiscoverySettings,
     pub engine: EngineSettings,
+    pub status: StatusSettings,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +49,13 @@ pub struct EngineSettings {
     pub unhealthy_after: u32,
     /// For the advertised address; None asks it without TLS.
     pub tls: Option<TlsFiles>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatusSettings {
+    pub readers: Readers,
+    /// None: metrics are on the unix socket only.
+    pub metrics_listen: Option<SocketAddr>,
 }
 
 /// What `swarm-agent serve` needs.

@@ -4,7 +4,7 @@ use super::error::{ConfigError, ConfigErrors};
 use super::merged::{Merged, collect};
 use super::origin::Origin;
 use super::problem::Problem;
-use super::settings::{AgentSettings, DiscoverySettings, EngineSettings, ServerSettings};
+use super::settings::{AgentSettings, DiscoverySettings, EngineSettings, ServerSettings, StatusSettings};
 use super::sources::Sources;
 use super::value::FromValue;
 use crate::model::{ClientFiles, Discovery, TlsFiles};
@@ -57,12 +57,13 @@ impl Merged {
 }
 
 fn agent(b: &mut Builder<'_>) -> Option<AgentSettings> {
-    let (discovery, engine) = (discovery(b), engine(b));
+    let (discovery, engine, status) = (discovery(b), engine(b), status(b));
     Some(AgentSettings {
         log_level: b.take("agent.log-level")?,
         state_directory: b.take("agent.state-directory")?,
         discovery: discovery?,
         engine: engine?,
+        status: status?,
     })
 }
 
@@ -97,6 +98,10 @@ fn engine(b: &mut Builder<'_>) -> Option<EngineSettings> {
         unhealthy_after: b.take("engine.unhealthy-after")?,
         tls: engine_tls(b.merged),
     })
+}
+
+fn status(b: &mut Builder<'_>) -> Option<StatusSettings> {
+    Some(StatusSettings { readers: b.take("status.readable-by")?, metrics_listen: b.take("status.metrics-listen")? })
 }
 
 fn engine_tls(merged: &Merged) -> Option<TlsFiles> {

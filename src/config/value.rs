@@ -4,7 +4,7 @@ use super::schema::Kind;
 use super::settings::LogLevel;
 use crate::model::advertise::AdvertiseError;
 use crate::model::discovery_url::DiscoveryUrlError;
-use crate::model::{Advertise, AdvertiseCheck, Discovery};
+use crate::model::{Advertise, AdvertiseCheck, Discovery, Readers};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -19,6 +19,7 @@ pub enum Value {
     Advertise(Advertise),
     Discovery(Discovery),
     SocketAddress(SocketAddr),
+    OptionalSocketAddress(Option<SocketAddr>),
     Path(PathBuf),
     Unit(String),
 }
@@ -49,6 +50,8 @@ pub enum ValueProblem {
     NoScheme,
     #[error("{0:?} is not an IP address with a port")]
     NotSocketAddress(String),
+    #[error("{0:?} is neither an IP address with a port nor {OFF:?}")]
+    NotOptionalSocketAddress(String),
     #[error("{0:?} is not an absolute path")]
     NotAbsolute(String),
     #[error("{0:?} is too long for a unix socket ({max} bytes)", max = SOCKET_PATH_MAX)]
@@ -58,6 +61,9 @@ pub enum ValueProblem {
     #[error("{0:?} is not the name of a service unit")]
     NotServiceUnit(String),
 }
+
+/// Instead of an address to listen on.
+const OFF: &str = "off";
 
 /// `sockaddr_un` has 108 bytes, of which one ends the path.
 const SOCKET_PATH_MAX: usize = 107;
@@ -70,9 +76,9 @@ pub fn parse(kind: &Kind, text: &str) -> Result<Value, ValueProblem> {
         Kind::Choice(choices) => choice(text, choices).map(Value::Choice),
         Kind::Advertise => advertise(text).map(Value::Advertise),
         Kind::Discovery => discovery(text).map(Value::Discovery),
-        Kind::SocketAddress => {
-            text.parse().map(Value::SocketAddress).map_err(|_| ValueProblem::NotSocketAddress(text.to_owned()))
-        }
+        Kind::SocketAddress => socket_address(text).map(Value::SocketAddress),
+        Kind::OptionalSocketAddress if text == OFF => Ok(Value::OptionalSocketAddress(None)),
+        Kind::OptionalSocketAddress => optional_socket_address(text).map(Value::OptionalSocketAddress),
         Kind::Path => absolute(text, text).map(Value::Path),
         Kind::UnixSocket => unix_socket(text).map(Value::Path),
         Kind::ServiceUnit => service_unit(text).map(Value::Unit),
@@ -143,6 +149,14 @@ fn discovery(text: &str) -> Result<Discovery, ValueProblem> {
     })
 }
 
+fn socket_address(text: &str) -> Result<SocketAddr, ValueProblem> {
+    text.parse().map_err(|_| ValueProblem::NotSocketAddress(text.to_owned()))
+}
+
+fn optional_socket_address(text: &str) -> Result<Option<SocketAddr>, ValueProblem> {
+    text.parse().map(Some).map_err(|_| ValueProblem::NotOptionalSocketAddress(text.to_owned()))
+}
+
 fn unix_socket(text: &str) -> Result<PathBuf, ValueProblem> {
     let path = text.strip_prefix("unix://").unwrap_or(text);
     if path.contains("://") {
@@ -184,6 +198,7 @@ impl ValueProblem {
             Self::Unspecified(_) => "write the address that other hosts use".to_owned(),
             Self::NoScheme => "write http://HOST:PORT/v1/clusters/TOKEN, or embedded".to_owned(),
             Self::NotSocketAddress(_) => r#"write it like "127.0.0.1:8970" or "[::1]:8970""#.to_owned(),
+            Self::NotOptionalSocketAddress(_) => r#"write it like "127.0.0.1:9732" or "off""#.to_owned(),
             Self::NotAbsolute(_) => "begin it with /".to_owned(),
             Self::NotUnixSocket(_) => r#"write it like "unix:///run/docker.sock""#.to_owned(),
             Self::NotServiceUnit(_) => r#"write it like "docker.service""#.to_owned(),
@@ -204,7 +219,8 @@ impl fmt::Display for Value {
             Self::Choice(word) => f.write_str(word),
             Self::Advertise(advertise) => advertise.fmt(f),
             Self::Discovery(discovery) => discovery.fmt(f),
-            Self::SocketAddress(address) => address.fmt(f),
+            Self::SocketAddress(address) | Self::OptionalSocketAddress(Some(address)) => address.fmt(f),
+            Self::OptionalSocketAddress(None) => f.write_str(OFF),
             Self::Path(path) => path.display().fmt(f),
             Self::Unit(name) => f.write_str(name),
         }
@@ -245,27 +261,25 @@ from_value! {
     Advertise => Advertise,
     Discovery => Discovery,
     SocketAddress => SocketAddr,
+    OptionalSocketAddress => Option<SocketAddr>,
     Path => PathBuf,
     Unit => String,
 }
 
-impl FromValue for AdvertiseCheck {
-    fn from_value(value: &Value) -> Option<Self> {
-        match value {
-            Value::Choice(name) => Self::from_name(name),
-            _ => None,
-        }
-    }
+macro_rules! from_choice {
+    ($($type:ty),*) => {
+        $(impl FromValue for $type {
+            fn from_value(value: &Value) -> Option<Self> {
+                match value {
+                    Value::Choice(name) => Self::from_name(name),
+                    _ => None,
+                }
+            }
+        })*
+    };
 }
 
-impl FromValue for LogLevel {
-    fn from_value(value: &Value) -> Option<Self> {
-        match value {
-            Value::Choice(name) => Self::from_name(name),
-            _ => None,
-        }
-    }
-}
+from_choice!(AdvertiseCheck, LogLevel, Readers);
 
 /// `a, b, c`
 pub(super) fn words(words: &[&str]) -> String {

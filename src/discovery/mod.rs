@@ -22,6 +22,14 @@ pub trait Backend: Send + Sync {
 
     /// The entries as they are now, sorted; those that can't be parsed come apart.
     async fn list(&self) -> Result<Listing, BackendError>;
+    async fn mark_drained(
+        &self,
+        _address: &NodeAddress,
+        _reason: Option<&str>,
+        _ttl: Duration,
+    ) -> Result<(), BackendError> {
+        Err(BackendError::NoRoom { server: String::new() })
+    }
 }
 
 /// Why one attempt failed. Display names the server and never the token.
@@ -42,11 +50,16 @@ pub enum BackendError {
     Client(String),
     #[error("{list} can only be read: nothing is registered there")]
     ReadOnly { list: String },
+    #[error("x")]
+    NoRoom { server: String },
     #[error("{} can't be read: {cause}", path.display())]
     File { path: PathBuf, cause: String },
 }
 
 impl BackendError {
+    pub fn kind(&self) -> &'static str {
+        "x"
+    }
     /// How long the server asked us to wait.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {

@@ -1,7 +1,7 @@
-//! One request to an agent on this host, over its unix socket.
+//! Requests to an agent on this host, over its unix socket.
 
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
@@ -51,6 +51,75 @@ pub async fn ask(
     }
 }
 
+/// Asks for an answer that goes on for as long as the agent does; it has to begin within `timeout`.
+pub async fn follow(socket: &Path, target: &str, timeout: Duration) -> Result<Lines, LocalError> {
+    let asked = async {
+        let stream = UnixStream::connect(socket).await?;
+        begin(socket, stream, target).await.map_err(io::Error::other)
+    };
+    match tokio::time::timeout(timeout, asked).await {
+        Ok(lines) => lines.map_err(|error| fault(socket, &error)),
+        Err(_) => Err(LocalError::Timeout(timeout)),
+    }
+}
+
+/// An answer, line by line.
+pub struct Lines {
+    pub status: u16,
+    body: Incoming,
+    buffer: Vec<u8>,
+    socket: PathBuf,
+}
+
+impl Lines {
+    /// None at its end. Cancel-safe: what was read of a line is kept for the next call.
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, LocalError> {
+        loop {
+            if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
+                let rest = self.buffer.split_off(end + 1);
+                return Ok(Some(std::mem::replace(&mut self.buffer, rest)));
+            }
+            let failed = |cause: String| LocalError::Failed { path: self.socket.clone(), cause };
+            match self.body.frame().await {
+                None => return Ok(None),
+                Some(Err(error)) => return Err(failed(error.to_string())),
+                Some(Ok(frame)) => self.buffer.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data)),
+            }
+            if self.buffer.len() > LIMIT {
+                return Err(failed("a line of its answer does not end".to_owned()));
+            }
+        }
+    }
+
+    /// All that is left of it.
+    pub async fn rest(self, timeout: Duration) -> Result<Answer, LocalError> {
+        let Self { status, body, socket, .. } = self;
+        match tokio::time::timeout(timeout, Limited::new(body, LIMIT).collect()).await {
+            Ok(Ok(body)) => Ok(Answer { status, body: body.to_bytes().to_vec() }),
+            Ok(Err(error)) => Err(LocalError::Failed { path: socket, cause: error.to_string() }),
+            Err(_) => Err(LocalError::Timeout(timeout)),
+        }
+    }
+}
+
+async fn begin(socket: &Path, stream: UnixStream, target: &str) -> Result<Lines, Box<dyn Error + Send + Sync>> {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    // it ends with the body that is read from it, or is dropped
+    tokio::spawn(connection);
+    let answer = sender.send_request(request(Method::GET, target, String::new())?).await?;
+    let status = answer.status().as_u16();
+    Ok(Lines { status, body: answer.into_body(), buffer: Vec::new(), socket: socket.to_owned() })
+}
+
+fn request(method: Method, target: &str, body: String) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
+    Request::builder()
+        .method(method)
+        .uri(target)
+        .header("host", "agent")
+        .header("content-type", "application/json")
+        .body(Full::new(Bytes::from(body)))
+}
+
 async fn exchange(
     stream: UnixStream,
     method: Method,
@@ -58,12 +127,7 @@ async fn exchange(
     body: String,
 ) -> Result<Answer, Box<dyn Error + Send + Sync>> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let request = Request::builder()
-        .method(method)
-        .uri(target)
-        .header("host", "agent")
-        .header("content-type", "application/json")
-        .body(Full::new(Bytes::from(body)))?;
+    let request = request(method, target, body)?;
     let asked = async {
         let answer = sender.send_request(request).await?;
         let status = answer.status().as_u16();

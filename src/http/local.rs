@@ -18,6 +18,14 @@ pub struct Peer {
 }
 
 impl Peer {
+    /// The user's name, as the user database has it. It may be a slow one: not for the runtime.
+    pub fn name(&self) -> String {
+        match User::from_uid(Uid::from_raw(self.uid)) {
+            Ok(Some(user)) => user.name,
+            _ => format!("uid {}", self.uid),
+        }
+    }
+
     /// Whether the user is a member of the group, as the user database has it. It may be a slow one: not for the runtime.
     pub fn is_member_of(&self, group: &str) -> bool {
         let Ok(Some(group)) = Group::from_name(group) else { return false };

@@ -38,6 +38,12 @@ pub enum ProbeFault {
     Io(String),
 }
 
+impl ProbeFault {
+    pub fn kind(&self) -> &'static str {
+        "x"
+    }
+}
+
 /// The gate's word on the engine: what `STATUS=` says, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EngineHealth {

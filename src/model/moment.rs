@@ -29,3 +29,8 @@ impl std::ops::Add<Duration> for Moment {
         Self(self.0.saturating_add(step))
     }
 }
+
+/// Wall-clock time as people and programs read it: UTC, whole seconds, RFC 3339.
+pub fn utc(time: std::time::SystemTime) -> impl std::fmt::Display {
+    humantime::format_rfc3339_seconds(time)
+}

@@ -1,6 +1,6 @@
 //! What is known of our entry in the discovery service.
 
-use super::NodeAddress;
+use super::{Moment, NodeAddress};
 use std::fmt;
 
 /// An entry that a process of ours put in and did not take out; kept in the state directory, so that
@@ -57,5 +57,43 @@ pub struct Standing {
 impl Standing {
     pub fn none() -> Self {
         Self { address: None, replaces: None, status: RegistrationStatus::Absent, why: None }
+    }
+}
+
+/// Our entry over time.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tenure {
+    /// Since when the entry is in.
+    pub since: Option<Moment>,
+    /// When the last beat that was accepted was sent: the lease counts from then.
+    pub renewed: Option<Moment>,
+    /// The next request.
+    pub next: Option<Moment>,
+    /// The last request that failed, also if later ones did not.
+    pub last_error: Option<LastError>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastError {
+    pub at: Moment,
+    pub text: String,
+}
+
+impl RegistrationStatus {
+    /// A word for programs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Absent => "absent",
+            Self::Resumed => "resumed",
+            Self::Joining { .. } => "joining",
+            Self::Present => "present",
+            Self::Unconfirmed { .. } => "unconfirmed",
+            Self::Leaving { .. } => "leaving",
+        }
+    }
+
+    /// There is an entry, and its lease has not ended as far as we know.
+    pub fn registered(&self) -> bool {
+        matches!(self, Self::Present | Self::Unconfirmed { .. })
     }
 }

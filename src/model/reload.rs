@@ -1,5 +1,6 @@
 //! What came of reading the configuration anew; also what the agent answers on its local socket.
 
+use super::Moment;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +15,17 @@ pub enum ReloadOutcome {
     },
     /// The old settings stay.
     Rejected { errors: Vec<Complaint> },
+}
+
+/// The configuration that is in force, and what came of the last try to replace it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reading {
+    /// When what is in force was read.
+    pub loaded: Moment,
+    /// Why the last reload was rejected, if it was.
+    pub errors: Vec<Complaint>,
+    /// Keys that were changed and need a restart of the service.
+    pub at_restart: Vec<String>,
 }
 
 /// One thing that is wrong with a configuration.

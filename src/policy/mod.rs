@@ -8,6 +8,7 @@ pub mod gate;
 pub mod lease;
 pub mod operator_restart;
 pub mod operator_status;
+pub mod overall;
 pub mod proof;
 pub mod registration;
 pub mod watch;

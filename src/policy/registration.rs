@@ -1,6 +1,6 @@
 //! When to register, renew and deregister, and what to say about it.
 
-use crate::model::{Backoff, Limiter, Moment, NodeAddress, RegistrationStatus};
+use crate::model::{Backoff, Limiter, Moment, NodeAddress, RegistrationStatus, Tenure};
 use crate::policy::gate::Verdict;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
@@ -58,8 +58,8 @@ enum Phase {
     Resumed,
     /// On the way in. `tried`: an attempt without a good answer may have put the entry in all the same.
     Joining { due: Moment, tried: bool },
-    /// In, and renewed at `renewed`.
-    Present { due: Moment, renewed: Moment },
+    /// In since `since`, and renewed at `renewed`.
+    Present { due: Moment, renewed: Moment, since: Moment },
     /// On the way out; at `until` the entry has expired anyway.
     Leaving { due: Moment, until: Moment },
 }
@@ -195,6 +195,17 @@ impl Registration {
         }
     }
 
+    /// The same over time; what failed last is the caller's to remember.
+    pub fn tenure(&self) -> Tenure {
+        let next = self.next().map(|(due, _)| due);
+        match self.phase {
+            Phase::Present { renewed, since, .. } => {
+                Tenure { since: Some(since), renewed: Some(renewed), next, last_error: None }
+            }
+            _ => Tenure { next, ..Tenure::default() },
+        }
+    }
+
     fn decide(&mut self, verdict: Verdict, now: Moment) {
         let leaving = Phase::Leaving { due: now, until: now + self.pace.ttl };
         self.phase = match (verdict, &self.phase) {
@@ -214,10 +225,14 @@ impl Registration {
     }
 
     fn registered(&mut self, now: Moment, notices: &mut Vec<Notice>) {
-        if !matches!(self.phase, Phase::Present { .. }) {
-            notices.push(Notice::Joined);
-        }
-        self.phase = Phase::Present { due: self.slot_after(now), renewed: self.sent };
+        let since = match self.phase {
+            Phase::Present { since, .. } => since,
+            _ => {
+                notices.push(Notice::Joined);
+                now
+            }
+        };
+        self.phase = Phase::Present { due: self.slot_after(now), renewed: self.sent, since };
         self.recover(now, notices);
     }
 
@@ -276,7 +291,7 @@ impl Registration {
     /// What time alone does. An entry that was not renewed for a ttl is gone, whatever we wished.
     fn expire(&mut self, now: Moment, notices: &mut Vec<Notice>) {
         match self.phase {
-            Phase::Present { due, renewed } if now >= renewed + self.pace.ttl => {
+            Phase::Present { due, renewed, .. } if now >= renewed + self.pace.ttl => {
                 self.phase = Phase::Joining { due, tried: true };
                 notices.push(Notice::Expired);
             }

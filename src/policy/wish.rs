@@ -1,6 +1,6 @@
 //! What should be in the discovery service, from everything that has a say in it.
 
-use crate::model::{AddressState, AdvertiseCheck, Finding, NodeAddress, Reach};
+use crate::model::{AddressState, AdvertiseCheck, Drain, Finding, NodeAddress, Reach};
 use crate::policy::gate::Verdict;
 
 /// The address to register if the verdict is open.
@@ -8,13 +8,22 @@ use crate::policy::gate::Verdict;
 pub struct Wish {
     pub verdict: Verdict,
     pub address: Option<NodeAddress>,
-    /// Why it is not open although the engine works; reads after "not registered: ".
+    /// Why it is not open although the engine may work; reads after "not registered: ".
     pub why: Option<String>,
 }
 
-/// The engine's verdict, then the address, then the proof that it leads to the engine.
-pub fn wish(engine: Verdict, address: &AddressState, check: AdvertiseCheck, reach: Option<&Reach>) -> Wish {
+/// The operator's word, then the engine's verdict, then the address, then the proof that it leads to the engine.
+pub fn wish(
+    drain: Option<&Drain>,
+    engine: Verdict,
+    address: &AddressState,
+    check: AdvertiseCheck,
+    reach: Option<&Reach>,
+) -> Wish {
     let not_open = |verdict, why| Wish { verdict, address: address.resolved().cloned(), why };
+    if let Some(drain) = drain {
+        return not_open(Verdict::Closed, Some(drain.to_string()));
+    }
     if engine == Verdict::Closed {
         return not_open(engine, None);
     }
@@ -69,8 +78,19 @@ mod tests {
             (Open, &here, Require, &refused, Closed, Some("advertised address unreachable: refused")),
             (Open, &here, Require, &tls, Closed, Some("advertised address not proved: TLS")),
         ] {
-            let wish = wish(engine, state, check, reach.as_ref());
+            let wish = wish(None, engine, state, check, reach.as_ref());
             assert_eq!((wish.verdict, wish.why.as_deref()), (verdict, why), "{engine:?} {state:?} {check:?} {reach:?}");
+        }
+    }
+    #[test]
+    fn a_drained_node_leaves_whatever_else_is_true() {
+        let drain = Drain { since: std::time::SystemTime::UNIX_EPOCH, until: None, reason: None, by: "root".into() };
+        let here = AddressState::Resolved(address("10.0.0.5:1"));
+        for engine in [Closed, Open, Undecided] {
+            for state in [&here, &AddressState::Unknown] {
+                let wish = wish(Some(&drain), engine, state, Warn, None);
+                assert_eq!((wish.verdict, wish.why.as_deref()), (Closed, Some("drained by root")));
+            }
         }
     }
 }

@@ -33,6 +33,12 @@ struct Watched {
     last: watch::Receiver<Option<Moment>>,
 }
 
+impl Watched {
+    fn last(&self) -> Moment {
+        self.last.borrow().unwrap_or(self.born)
+    }
+}
+
 impl Beats {
     pub fn new(clock: Clock) -> Self {
         Self { clock, loops: Arc::default() }
@@ -48,12 +54,15 @@ impl Beats {
     /// The loops that have not ticked for longer than `limit`; one that never ticked counts from when it was added.
     pub fn stale(&self, limit: Duration) -> Vec<&'static str> {
         let loops = self.loops();
-        let beat = |watched: &Watched| {
-            let last = watched.last.borrow().unwrap_or(watched.born);
-            freshness::Beat { name: watched.name, last }
-        };
-        let beats: Vec<_> = loops.iter().map(beat).collect();
+        let beats: Vec<_> =
+            loops.iter().map(|watched| freshness::Beat { name: watched.name, last: watched.last() }).collect();
         freshness::stale(&beats, self.clock.now(), limit)
+    }
+
+    /// How long ago the loop turned that turned longest ago.
+    pub fn longest(&self) -> Duration {
+        let now = self.clock.now();
+        self.loops().iter().map(|watched| now.since(watched.last())).max().unwrap_or_default()
     }
 
     /// Returns when every loop has turned once, or ended.

@@ -2,7 +2,7 @@
 
 use crate::model::Moment;
 use nix::time::ClockId;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 /// Moments since the agent started.
@@ -31,6 +31,11 @@ impl Clock {
 
     pub fn now(&self) -> Moment {
         Moment::after_origin(self.origin.elapsed() + self.slept())
+    }
+
+    /// The date, which people and other hosts may set.
+    pub fn date(&self) -> SystemTime {
+        SystemTime::now()
     }
 
     /// For sleeping until a moment. A suspend on the way is noticed at the loop's next tick.

@@ -15,11 +15,16 @@
 pub mod api;
 pub mod beat;
 pub mod clock;
+pub mod drainer;
 pub mod embedded;
 pub mod engine_restart;
+pub mod exposer;
 pub mod locator;
+pub mod marker;
 pub mod prober;
+pub mod readings;
 pub mod registrar;
+pub mod reporter;
 pub mod status;
 pub mod supervisor;
 pub mod verifier;

@@ -7,10 +7,11 @@ use crate::engine::Engine;
 use crate::model::{EngineHealth, EngineInfo, ProbeFault, UnitView};
 use crate::policy::gate::{Gate, GateSettings, Input, Verdict, may_connect};
 use crate::systemd::UnitSource;
+use crate::telemetry::metrics::Metrics;
 use crate::telemetry::{Event, emit};
 use std::sync::Arc;
 use tokio::sync::watch;
-use tokio::time::sleep_until;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 pub struct Prober {
@@ -20,6 +21,7 @@ pub struct Prober {
     pub settings: GateSettings,
     pub states: watch::Receiver<UnitView>,
     pub outlook: watch::Sender<Outlook>,
+    pub metrics: Arc<Metrics>,
     pub beat: Beat,
     pub clock: Clock,
 }
@@ -51,7 +53,7 @@ impl Prober {
                     Ok(()) => Input::Unit(self.states.borrow_and_update().clone()),
                     Err(_) => return,
                 },
-                attempt = attempt(&*self.units, &mut *self.engine), if due => match attempt {
+                attempt = attempt(&*self.units, &mut *self.engine, &self.metrics), if due => match attempt {
                     Attempt::Probed(result) => Input::Probe(result),
                     Attempt::NotNow(view) => Input::Unit(view),
                 },
@@ -74,16 +76,23 @@ impl Prober {
     }
 }
 
-async fn attempt(units: &dyn UnitSource, engine: &mut dyn Engine) -> Attempt {
+async fn attempt(units: &dyn UnitSource, engine: &mut dyn Engine, metrics: &Metrics) -> Attempt {
     if engine.connected() {
-        return Attempt::Probed(engine.probe(false).await);
+        return Attempt::Probed(probe(engine, false, metrics).await);
     }
     // asked again right before connecting: the state that we follow may be a moment old
     match units.look().await {
-        UnitView::Known(unit) if may_connect(&unit) => Attempt::Probed(engine.probe(true).await),
+        UnitView::Known(unit) if may_connect(&unit) => Attempt::Probed(probe(engine, true, metrics).await),
         UnitView::Unknown(_) => Attempt::Probed(Err(ProbeFault::NotConnected)),
         view => Attempt::NotNow(view),
     }
+}
+
+async fn probe(engine: &mut dyn Engine, may_connect: bool, metrics: &Metrics) -> Result<EngineInfo, ProbeFault> {
+    let asked = Instant::now();
+    let answer = engine.probe(may_connect).await;
+    metrics.probe(asked.elapsed(), answer.as_ref().err().map(ProbeFault::kind));
+    answer
 }
 
 /// Transitions for the journal.

@@ -14,11 +14,12 @@ use super::TICK;
 use super::beat::Beat;
 use super::clock::Clock;
 use crate::discovery::BackendError;
-use crate::model::{HeldEntry, Limiter, Moment, NodeAddress, Standing};
+use crate::model::{HeldEntry, LastError, Limiter, Moment, NodeAddress, Standing, Tenure};
 use crate::policy::gate::Verdict;
 use crate::policy::registration::{Act, Failure, Input, Notice, Registration};
 use crate::policy::wish::Wish;
 use crate::state::HeldEntries;
+use crate::telemetry::metrics::{Metrics, Operation};
 use crate::telemetry::{Event, emit};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -43,6 +44,8 @@ pub struct Parts {
     pub entries: Arc<dyn HeldEntries>,
     pub inputs: Inputs,
     pub standing: watch::Sender<Standing>,
+    pub tenure: watch::Sender<Tenure>,
+    pub metrics: Arc<Metrics>,
     pub farewell: watch::Receiver<Farewell>,
     pub beat: Beat,
     pub clock: Clock,
@@ -53,6 +56,7 @@ pub struct Registrar {
     /// What the state directory says.
     recorded: Option<Vec<HeldEntry>>,
     trouble: Limiter,
+    last_error: Option<LastError>,
     wish: Wish,
     /// Why the entry is to leave.
     reason: String,
@@ -68,7 +72,9 @@ enum Turn {
 impl Registrar {
     pub fn new(parts: Parts) -> Self {
         let wish = Wish { verdict: Verdict::Undecided, address: None, why: None };
-        Self { parts, recorded: None, trouble: Limiter::new(TROUBLE_INTERVAL), wish, reason: String::new() }
+        // also what the registrar before a reload had
+        let (last_error, trouble) = (parts.tenure.borrow().last_error.clone(), Limiter::new(TROUBLE_INTERVAL));
+        Self { parts, recorded: None, trouble, last_error, wish, reason: String::new() }
     }
 
     /// Gives the entries that stay in a discovery service because of us.
@@ -169,10 +175,13 @@ impl Registrar {
             self.record(true).await;
         }
         self.step(Input::Sent);
+        let sent = Instant::now();
         let result = match act {
             Act::Register => site.backend.register(&address, self.parts.ttl).await,
             Act::Deregister => site.backend.deregister(&address).await,
         };
+        let operation = if act == Act::Register { Operation::Register } else { Operation::Deregister };
+        self.note(operation, sent.elapsed(), result.as_ref().err());
         self.step(match (act, result) {
             (Act::Register, Ok(())) => {
                 tracing::debug!("heartbeat accepted");
@@ -182,6 +191,13 @@ impl Registrar {
             (_, Err(error)) => Input::Failed(failure(&error)),
         });
         self.record(self.parts.policy.holds()).await;
+    }
+
+    fn note(&mut self, operation: Operation, took: Duration, error: Option<&BackendError>) {
+        self.parts.metrics.request(operation, took, error.map(BackendError::kind));
+        if let Some(error) = error {
+            self.last_error = Some(LastError { at: self.parts.clock.now(), text: error.to_string() });
+        }
     }
 
     fn step(&mut self, input: Input) {
@@ -198,11 +214,9 @@ impl Registrar {
             status: self.parts.policy.status(),
             why: self.wish.why.clone(),
         };
-        self.parts.standing.send_if_modified(|current| {
-            let changed = *current != next;
-            *current = next;
-            changed
-        });
+        publish(&self.parts.standing, next);
+        let tenure = self.parts.policy.tenure();
+        publish(&self.parts.tenure, Tenure { last_error: self.last_error.clone(), ..tenure });
     }
 
     fn entries(&self, with_current: bool) -> Vec<HeldEntry> {
@@ -244,6 +258,15 @@ impl Registrar {
             Notice::Expired => emit(&Event::LeaseExpired { address: &address, server }),
         }
     }
+}
+
+/// Nobody is woken for what was known already.
+fn publish<T: PartialEq>(sender: &watch::Sender<T>, next: T) {
+    sender.send_if_modified(|current| {
+        let changed = *current != next;
+        *current = next;
+        changed
+    });
 }
 
 fn failure(error: &BackendError) -> Failure {

@@ -2,7 +2,7 @@
 
 use super::beat::Beat;
 use super::{Outlook, TICK};
-use crate::model::{Finding, Hosting, Reach, RegistrationStatus, Standing};
+use crate::model::{Finding, Hosting, Reach, Reading, RegistrationStatus, Standing};
 use crate::policy::gate::Verdict;
 use crate::systemd::notify::{Message, Notifier};
 use std::sync::Arc;
@@ -17,8 +17,9 @@ pub struct Status {
     pub standing: watch::Receiver<Standing>,
     pub reach: watch::Receiver<Option<Reach>>,
     pub hosting: watch::Receiver<Hosting>,
-    /// Why the last reload was rejected, if it was.
-    pub trouble: watch::Receiver<Option<String>>,
+    pub reading: watch::Receiver<Reading>,
+    /// For those who want to know what systemd was told.
+    pub line: watch::Sender<String>,
     pub beat: Beat,
 }
 
@@ -30,6 +31,7 @@ impl Status {
             let line = self.line();
             if line != said {
                 self.notifier.notify(&[Message::Status(line.clone())]);
+                self.line.send_replace(line.clone());
                 said = line;
             }
             // Cancel-safe: `changed` marks nothing seen until it returns. A writer that ended is reported by
@@ -40,7 +42,7 @@ impl Status {
                 Ok(()) = self.standing.changed() => {}
                 Ok(()) = self.reach.changed() => {}
                 Ok(()) = self.hosting.changed() => {}
-                Ok(()) = self.trouble.changed() => {}
+                Ok(()) = self.reading.changed() => {}
                 () = sleep(TICK) => {}
             }
         }
@@ -54,8 +56,9 @@ impl Status {
             Hosting::Elsewhere => String::new(),
             hosting => format!("; {hosting}"),
         };
-        let trouble = self.trouble.borrow_and_update();
-        let trouble = trouble.as_ref().map(|why| format!("; configuration not reloaded: {why}")).unwrap_or_default();
+        let reading = self.reading.borrow_and_update();
+        let trouble = reading.errors.first().map(|error| format!("; configuration not reloaded: {}", error.text));
+        let trouble = trouble.unwrap_or_default();
         format!("{}, engine {}{doubt}{hosting}{trouble}", registered(&standing, &self.server), outlook.health)
     }
 }
@@ -125,7 +128,8 @@ mod tests {
             standing: watch::channel(standing).1,
             reach: watch::channel(reach).1,
             hosting: watch::channel(Hosting::Elsewhere).1,
-            trouble: watch::channel(None).1,
+            reading: watch::channel(Reading::default()).1,
+            line: watch::channel(String::new()).0,
             beat: beats.add("status"),
         };
         status.line()

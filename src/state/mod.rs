@@ -2,10 +2,12 @@
 
 mod access;
 mod cluster;
+mod drain;
 mod entries;
 
 pub use access::directory_access;
 pub use cluster::ClusterFile;
+pub use drain::{DrainFile, DrainRecord};
 pub use entries::{EntriesFile, HeldEntries};
 
 use std::fs::{self, File, OpenOptions};

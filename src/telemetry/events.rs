@@ -125,6 +125,16 @@ pub enum Event<'a> {
     },
     HostingRecovered,
     /// The local socket can't be listened on.
+    Drained {
+        drain: &'a crate::model::Drain,
+    },
+    Undrained {
+        reason: &'a str,
+    },
+    MetricsFailed {
+        address: &'a str,
+        error: &'a str,
+    },
     ApiFailed {
         path: &'a str,
         error: &'a str,
@@ -177,6 +187,9 @@ impl Event<'_> {
             Self::ReloadRejected { .. } => ("reload-rejected", Level::Error, "960ca8d39d05450fa009fa1d88dfbb12"),
             Self::HostingFailed { .. } => ("hosting-failed", Level::Warning, "d0432ff3057346eba01dce8dbca26655"),
             Self::HostingRecovered => ("hosting-recovered", Level::Info, "7ba85c2d0f2d4b45bf949f6a79a015e5"),
+            Self::Drained { .. } => ("drained", Level::Info, "00000000000000000000000000000000"),
+            Self::Undrained { .. } => ("undrained", Level::Info, "00000000000000000000000000000001"),
+            Self::MetricsFailed { .. } => ("metrics-failed", Level::Warning, "00000000000000000000000000000002"),
             Self::ApiFailed { .. } => ("api-failed", Level::Warning, "14a7be51c90e4017b385494c9fa1286d"),
             Self::ConfigInvalid { .. } => ("config-invalid", Level::Error, "19fe88b4af50459c9e94e3208a6d059c"),
             Self::StateTrouble { .. } => ("state-trouble", Level::Warning, "bbd4841693c542c3b034a5263af84323"),
@@ -223,6 +236,7 @@ impl Event<'_> {
             }
             Self::StateTrouble { path, error } => Fields { place: Some(path), reason: Some(error), ..none },
             Self::ApiFailed { path, error } => Fields { place: Some(path), reason: Some(error), ..none },
+            Self::Drained { .. } | Self::Undrained { .. } | Self::MetricsFailed { .. } => none,
             Self::HostingFailed { reason } => Fields { reason: Some(reason), ..none },
             Self::Reloaded { changed, .. } => Fields { key: Some(changed).filter(|keys| !keys.is_empty()), ..none },
             Self::Failed { error } => Fields { reason: Some(error), ..none },
@@ -280,6 +294,9 @@ impl fmt::Display for Event<'_> {
                 write!(f, "the agent's own discovery server does not work: {reason}; trying on")
             }
             Self::HostingRecovered => f.write_str("the agent's own discovery server works again"),
+            Self::Drained { drain } => write!(f, "{drain}"),
+            Self::Undrained { reason } => write!(f, "undrained {reason}"),
+            Self::MetricsFailed { address, error } => write!(f, "metrics can't be served at {address}: {error}"),
             Self::ApiFailed { path, error } => {
                 write!(f, "{path}: {error}; `swarm-agent reload` does not work until this does; trying on")
             }

@@ -7,7 +7,6 @@ mod risk;
 mod status;
 mod status_json;
 mod status_text;
-mod table;
 mod target;
 
 use super::exit::Failure;

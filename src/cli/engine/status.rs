@@ -1,8 +1,9 @@
 //! `swarm-agent engine status`: what `systemctl show docker` tells, as an operator wants to read it.
 
 use super::target::{Target, TargetArgs};
-use super::{fault, status_json, status_text, table};
+use super::{fault, status_json, status_text};
 use crate::cli::exit::{self, Failure};
+use crate::cli::table::colours;
 use crate::engine::Inspector;
 use crate::model::{EngineDetails, ProbeFault, UnitReport};
 use crate::policy::operator_status::{Verdict, verdict, why_not_asked};
@@ -64,7 +65,7 @@ impl Status {
         if self.json {
             crate::cli::print(&format!("{:#}\n", status_json::render(&found)))?;
         } else {
-            crate::cli::print(&status_text::render(&found).render(table::colours()))?;
+            crate::cli::print(&status_text::render(&found).render(colours()))?;
         }
         match found.verdict() {
             Verdict::Works => Ok(()),

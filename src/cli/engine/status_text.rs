@@ -3,10 +3,10 @@
 use super::fault;
 use super::status::Findings;
 use super::status_json::job_word;
-use super::table::{Table, Tone};
+use crate::cli::table::{Table, Tone};
+use crate::cli::words;
 use crate::model::{ActiveState, EngineDetails, UnitReport, cpu_list, masked};
 use crate::policy::operator_status::why_not_asked;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub fn render(found: &Findings) -> Table {
     let mut table = Table::default();
@@ -57,8 +57,8 @@ fn settings(table: &mut Table, unit: &UnitReport) {
         table.toned("unit file", "changed on disk: systemctl daemon-reload", Tone::Doubt);
     }
     table.row("start limit", start_limit(unit));
-    table.row("watchdog", unit.limits.watchdog.map_or("none: systemd does not see a hang".into(), words));
-    table.row("time to stop", unit.limits.stop.map_or("without limit".into(), words));
+    table.row("watchdog", unit.limits.watchdog.map_or("none: systemd does not see a hang".into(), words::span));
+    table.row("time to stop", unit.limits.stop.map_or("without limit".into(), words::span));
     table.list("environment", unit.environment.iter().map(|entry| masked::assignment(entry)), Tone::Plain);
     let cpus = cpu_list::from_mask(&unit.cpu_affinity);
     table.row("CPU affinity", if cpus.is_empty() { "all CPUs".to_owned() } else { cpus });
@@ -67,7 +67,7 @@ fn settings(table: &mut Table, unit: &UnitReport) {
 fn start_limit(unit: &UnitReport) -> String {
     match unit.limits.start_interval {
         Some(interval) if unit.limits.start_burst > 0 => {
-            format!("{} starts in {}", unit.limits.start_burst, words(interval))
+            format!("{} starts in {}", unit.limits.start_burst, words::span(interval))
         }
         _ => "none".to_owned(),
     }
@@ -80,7 +80,7 @@ fn state(table: &mut Table, unit: &UnitReport) {
         _ => Tone::Doubt,
     };
     let load = if unit.load_word == "loaded" { String::new() } else { format!("{}, ", unit.load_word) };
-    let since = unit.since.map(since).unwrap_or_default();
+    let since = unit.since.map(words::since).unwrap_or_default();
     table.toned("state", format!("{load}{} ({}){since}", unit.active_word, unit.state.sub), tone);
 }
 
@@ -113,19 +113,6 @@ fn answers(table: &mut Table, engine: &EngineDetails) {
         table.row("containerd", commit.clone());
     }
     table.list("warnings", engine.warnings.iter().cloned(), Tone::Doubt);
-}
-
-fn since(since_epoch: Duration) -> String {
-    let at = UNIX_EPOCH + since_epoch;
-    let stamp = humantime::format_rfc3339_seconds(at).to_string().replace('T', " ").replace('Z', " UTC");
-    let ago = SystemTime::now().duration_since(at).map(|ago| format!(", {} ago", words(ago))).unwrap_or_default();
-    format!(" since {stamp}{ago}")
-}
-
-/// The two largest units are enough for people.
-fn words(span: Duration) -> String {
-    let whole = if span.as_secs() == 0 { span } else { Duration::from_secs(span.as_secs()) };
-    humantime::format_duration(whole).to_string().split(' ').take(2).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -92,7 +92,10 @@ const NAMES: &[(&str, &str)] = &[
         "4:1: discovery.a\\nb: unknown key; known here: url, embedded-listen, advertise, advertise-check, heartbeat, ttl, delay, connect-timeout, timeout",
     ),
     ("[discvery]\nttl = \"90s\"", "4:2: discvery: unknown table; did you mean [discovery]?"),
-    ("[supervision]\nmode = \"x\"", "4:2: supervision: unknown table; known tables: agent, discovery, engine, server"),
+    (
+        "[supervision]\nmode = \"x\"",
+        "4:2: supervision: unknown table; known tables: agent, discovery, engine, status, server",
+    ),
     ("[[engine]]", "4:3: engine: must be a table, and is an array; write its keys below a line [engine]"),
 ];
 

@@ -3,8 +3,10 @@
 use super::{Place, Registrar};
 use crate::model::{Moment, RegistrationStatus};
 use crate::policy::gate::Verdict;
+use crate::telemetry::metrics::Operation;
 use crate::telemetry::{Event, emit};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Between two attempts to take one out.
 const RETRY: Duration = Duration::from_secs(10);
@@ -37,9 +39,14 @@ impl Registrar {
         let expired = now >= former.until;
         former.due = now + RETRY;
         let place = former.place.clone();
-        if !expired && let Err(error) = place.site.backend.deregister(&place.address).await {
-            tracing::debug!(%error, address = %place.address, "the former entry could not be taken out yet");
-            return;
+        if !expired {
+            let asked = Instant::now();
+            let result = place.site.backend.deregister(&place.address).await;
+            self.note(Operation::Deregister, asked.elapsed(), result.as_ref().err());
+            if let Err(error) = result {
+                tracing::debug!(%error, address = %place.address, "the former entry could not be taken out yet");
+                return;
+            }
         }
         self.parts.former.remove(index);
         let moved = "the agent now advertises another address or uses another URL";

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::discovery::{Backend, Listing};
-use crate::model::{AddressState, AdvertiseCheck, Backoff, EngineHealth, Finding, Reach, RegistrationStatus};
+use crate::model::{AddressState, AdvertiseCheck, Backoff, Drain, EngineHealth, Finding, Reach, RegistrationStatus};
 use crate::policy::registration::Pace;
 use crate::service::Outlook;
 use crate::service::beat::Beats;
@@ -99,10 +99,12 @@ impl Notifier for Pings {
 }
 
 struct Running {
+    drain: watch::Sender<Option<Drain>>,
     outlook: watch::Sender<Outlook>,
     address: watch::Sender<AddressState>,
     reach: watch::Sender<Option<Reach>>,
     standing: watch::Receiver<Standing>,
+    tenure: watch::Receiver<Tenure>,
     farewell: watch::Sender<Farewell>,
     stop: CancellationToken,
     task: tokio::task::JoinHandle<Vec<HeldEntry>>,
@@ -124,6 +126,8 @@ fn start_with(world: &World, held: &[&str], check: AdvertiseCheck, clock: Clock)
     let (address, address_seen) = watch::channel(resolved("10.0.0.5:2375"));
     let (reach, reach_seen) = watch::channel(None);
     let (standing, standing_seen) = watch::channel(Standing::none());
+    let (drain, drain_seen) = watch::channel(None);
+    let (tenure, tenure_seen) = watch::channel(Tenure::default());
     let (farewell, farewell_seen) = watch::channel(Farewell::Keep);
     let backoff = Backoff { base: Duration::from_secs(1), cap: Duration::from_secs(30) };
     let pace = Pace { heartbeat: Duration::from_secs(60), ttl: Duration::from_secs(180), phase: 0.0, backoff };
@@ -139,15 +143,34 @@ fn start_with(world: &World, held: &[&str], check: AdvertiseCheck, clock: Clock)
             .collect(),
         ttl: pace.ttl,
         entries: Arc::new(world.clone()),
-        inputs: Inputs { outlook: outlook_seen, address: address_seen, check, reach: Some(reach_seen) },
+        inputs: Inputs {
+            drain: drain_seen,
+            outlook: outlook_seen,
+            address: address_seen,
+            check,
+            reach: Some(reach_seen),
+        },
         standing,
+        tenure,
+        metrics: Arc::default(),
         farewell: farewell_seen,
         beat: beats.add("registrar"),
         clock,
     });
     let stop = CancellationToken::new();
     let task = tokio::spawn(registrar.run(stop.clone()));
-    Running { outlook, address, reach, standing: standing_seen, farewell, stop, task, beats }
+    Running {
+        drain,
+        outlook,
+        address,
+        reach,
+        standing: standing_seen,
+        tenure: tenure_seen,
+        farewell,
+        stop,
+        task,
+        beats,
+    }
 }
 
 fn resolved(address: &str) -> AddressState {
@@ -400,4 +423,40 @@ async fn a_former_entry_goes_when_the_engine_is_down_too() {
     running.say(Verdict::Closed).await;
     sleep(TICK).await;
     assert_eq!(world.log(), ["deregister 10.0.0.4:2375", "keep []"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drained_node_leaves_at_once_and_comes_back_as_soon_as_it_may() {
+    let world = World::new(Mood::Well);
+    let running = start(&world, &[]);
+    running.say(Verdict::Open).await;
+    assert!(running.tenure.borrow().since.is_some());
+    let drain = Drain { since: std::time::SystemTime::UNIX_EPOCH, until: None, reason: None, by: "ann".into() };
+    running.drain.send_replace(Some(drain));
+    sleep(Duration::from_millis(1)).await;
+    let standing = running.standing.borrow().clone();
+    assert_eq!((standing.status, standing.why.as_deref()), (RegistrationStatus::Absent, Some("drained by ann")));
+    running.say(Verdict::Closed).await;
+    running.say(Verdict::Open).await;
+    sleep(Duration::from_secs(600)).await;
+    assert_eq!(running.tenure.borrow().since, None);
+    let (register, deregister) = ("register 10.0.0.5:2375 180", "deregister 10.0.0.5:2375");
+    let asked = |world: &World| world.log().into_iter().filter(|line| !line.starts_with("keep")).collect::<Vec<_>>();
+    assert_eq!(asked(&world), [register, deregister]);
+    running.drain.send_replace(None);
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(asked(&world), [register, deregister, register]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_error_is_remembered_after_the_service_recovered() {
+    let world = World::new(Mood::Slow);
+    let running = start(&world, &[]);
+    running.say(Verdict::Open).await;
+    sleep(Duration::from_secs(16)).await;
+    *world.mood.lock().unwrap() = Mood::Well;
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(running.standing.borrow().status, RegistrationStatus::Present);
+    let error = running.tenure.borrow().last_error.clone().map(|error| error.text);
+    assert!(error.is_some_and(|text| text.starts_with("no answer from disco")));
 }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::cli::engine::status_json;
 use crate::model::{Job, JobKind, LoadState, UnitLimits, UnitState};
+use std::time::Duration;
 
 fn unit(active: ActiveState, word: &str, sub: &str) -> UnitReport {
     UnitReport {

@@ -3,6 +3,7 @@
 mod advertise;
 mod agent;
 mod discovery;
+mod drain;
 mod embedded;
 mod engine;
 mod engine_cli;
@@ -12,4 +13,5 @@ mod lister;
 mod package;
 mod relay;
 mod reload;
+mod status;
 mod trouble;
