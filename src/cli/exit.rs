@@ -46,7 +46,8 @@ impl Failure {
             BackendError::Status { .. }
             | BackendError::Client(_)
             | BackendError::ReadOnly { .. }
-            | BackendError::File { .. } => (FAILURE, ""),
+            | BackendError::File { .. }
+            | BackendError::NoRoom { .. } => (FAILURE, ""),
         };
         Self { code, text: Some(format!("{error}{remedy}")) }
     }
