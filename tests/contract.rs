@@ -3,9 +3,9 @@
 
 mod common;
 
-use common::{Outcome, Server, TTL, address, listed, wait_for_list};
-use std::time::Duration;
-use swarm_agent::discovery::Backend;
+use common::{DEADLINE, Outcome, Server, TTL, address, drained, listed, wait_for_list};
+use std::time::{Duration, Instant};
+use swarm_agent::discovery::{Backend, BackendError};
 
 /// A running service, and new clusters in it.
 #[async_trait::async_trait]
@@ -14,6 +14,10 @@ trait Subject {
     async fn new_cluster(&self) -> Box<dyn Backend>;
     /// The shortest ttl that the service can keep.
     fn shortest_ttl(&self) -> Duration;
+    /// Whether it has room for drained nodes.
+    fn has_room(&self) -> bool {
+        true
+    }
 }
 
 struct TokenServer {
@@ -101,6 +105,61 @@ async fn an_entry_without_beats_goes_by_itself() -> Outcome {
         backend.register(&address("10.0.0.1:2375"), subject.shortest_ttl()).await?;
         backend.register(&address("10.0.0.2:2375"), TTL).await?;
         wait_for_list(&*backend, &["10.0.0.2:2375"]).await;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_drained_node_is_in_a_list_of_all_alone_until_it_registers() -> Outcome {
+    for subject in subjects()? {
+        let (backend, name) = (subject.new_cluster().await, subject.name());
+        let (active, node) = (address("10.0.0.1:2375"), address("[fd00::5]:2375"));
+        backend.register(&active, TTL).await?;
+        let marked = backend.mark_drained(&node, Some("kernel update, für ☃"), TTL).await;
+        if !subject.has_room() {
+            assert!(matches!(marked, Err(BackendError::NoRoom { .. })), "{name}: {marked:?}");
+            assert!(drained(&*backend).await.is_empty(), "{name}: a list of all is no error");
+            continue;
+        }
+        marked?;
+        assert_eq!(listed(&*backend).await, ["10.0.0.1:2375"], "{name}");
+        assert_eq!(drained(&*backend).await, ["[fd00::5]:2375  drained: kernel update, für ☃"], "{name}");
+        backend.mark_drained(&node, None, TTL).await?;
+        assert_eq!(drained(&*backend).await, ["[fd00::5]:2375  drained"], "{name}: the last mark counts");
+        backend.register(&node, TTL).await?;
+        assert!(drained(&*backend).await.is_empty(), "{name}");
+        assert_eq!(listed(&*backend).await, ["10.0.0.1:2375", "[fd00::5]:2375"], "{name}");
+        backend.deregister(&node).await?;
+        assert!(drained(&*backend).await.is_empty(), "{name}: the mark is gone for good");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_entry_hides_the_mark_of_its_node_until_it_goes() -> Outcome {
+    for subject in subjects()?.into_iter().filter(|subject| subject.has_room()) {
+        let (backend, node) = (subject.new_cluster().await, address("10.0.0.1:2375"));
+        backend.register(&node, TTL).await?;
+        backend.mark_drained(&node, None, TTL).await?;
+        assert_eq!(listed(&*backend).await, ["10.0.0.1:2375"], "{}", subject.name());
+        assert!(drained(&*backend).await.is_empty(), "{}: no node is listed twice", subject.name());
+        backend.deregister(&node).await?;
+        assert_eq!(drained(&*backend).await, ["10.0.0.1:2375  drained"], "{}", subject.name());
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_mark_that_is_not_renewed_goes_by_itself() -> Outcome {
+    for subject in subjects()?.into_iter().filter(|subject| subject.has_room()) {
+        let backend = subject.new_cluster().await;
+        backend.mark_drained(&address("10.0.0.1:2375"), None, subject.shortest_ttl()).await?;
+        backend.mark_drained(&address("10.0.0.2:2375"), None, TTL).await?;
+        let start = Instant::now();
+        while drained(&*backend).await != ["10.0.0.2:2375  drained"] {
+            assert!(start.elapsed() < DEADLINE, "{}", subject.name());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{DEADLINE, Outcome, Server, TTL, address, agent, listed, serve, wait_for_list};
+use common::{DEADLINE, Outcome, Server, TTL, address, agent, drained, listed, serve, wait_for_list};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -261,5 +261,97 @@ async fn the_list_follows_a_beat_with_another_ttl() -> Outcome {
     backend.register(&address(NODE), TTL).await?;
     backend.register(&address(NODE), Duration::from_secs(1)).await?;
     wait_for_list(&*backend, &[]).await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn drained_nodes_are_objects_in_a_list_that_asks_for_them() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let server = Server::start(directory.path());
+    let cluster = format!("/v1/clusters/{}", server.cluster().await);
+    assert_eq!(server.ask("POST", &cluster, NODE).0, 200);
+    let mark = |node: &str, reason: &str| server.ask("PUT", &format!("{cluster}/{node}/drained?ttl=180"), reason);
+    assert_eq!(mark("10.0.0.3:2375", ""), (200, String::new()));
+    assert_eq!(mark("10.0.0.2:2375", " the \"new\" kernel\n"), (200, String::new()));
+    for query in ["", "?all", "?all=0", "?all=true", "?x=1"] {
+        assert_eq!(server.ask("GET", &format!("{cluster}{query}"), ""), (200, format!(r#"["{NODE}"]"#)), "{query}");
+    }
+    let second = r#"{"address":"10.0.0.2:2375","drained":true,"reason":"the \"new\" kernel"}"#;
+    let third = r#"{"address":"10.0.0.3:2375","drained":true,"reason":null}"#;
+    let all = format!(r#"["{NODE}",{second},{third}]"#);
+    assert_eq!(server.ask("GET", &format!("{cluster}?all=1"), ""), (200, all));
+
+    assert_eq!(server.ask("DELETE", &cluster, "").0, 200);
+    for (method, path) in [("PUT", format!("{cluster}/{NODE}/drained")), ("GET", format!("{cluster}?all=1"))] {
+        let (status, body) = server.ask(method, &path, "");
+        assert_eq!((status, code(&body).as_str()), (404, "unknown_cluster"), "{method} {path}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_no_mark_is_refused_and_changes_nothing() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let server = Server::start(directory.path());
+    let cluster = format!("/v1/clusters/{}", server.cluster().await);
+    let path = format!("{cluster}/{NODE}/drained");
+    let (long, longer) = ("😀".repeat(201), "x".repeat(2000));
+    for (method, path, body, status, error) in [
+        ("PUT", &path, long.as_str(), 400, "bad_reason"),
+        ("PUT", &path, &longer, 400, "bad_reason"),
+        ("PUT", &path, "a\u{1b}[2J", 400, "bad_reason"),
+        ("PUT", &path, "two\nlines", 400, "bad_reason"),
+        ("PUT", &format!("{path}?ttl=0"), "", 400, "bad_ttl"),
+        ("PUT", &format!("{cluster}/nonsense/drained"), "", 400, "bad_address"),
+        ("PUT", &format!("/v1/clusters/other/{NODE}/drained"), "", 404, "unknown_cluster"),
+        ("POST", &path, "", 405, "no_such_method"),
+        ("PUT", &format!("{cluster}/{NODE}"), "", 405, "no_such_method"),
+    ] {
+        let (got, answer) = server.ask(method, path, body);
+        assert_eq!((got, code(&answer).as_str()), (status, error), "{method} {path} {body:?}: {answer}");
+    }
+    assert_eq!(server.ask("GET", &format!("{cluster}?all=1"), ""), (200, "[]".to_owned()));
+    assert_eq!(server.ask("PUT", &path, &"😀".repeat(200)).0, 200, "characters count, not bytes");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_mark_is_not_kept_over_a_restart_and_comes_back_with_the_next_beat() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let first = Server::start(directory.path());
+    let token = first.cluster().await;
+    first.backend(&token).register(&address(NODE), TTL).await?;
+    first.backend(&token).mark_drained(&address("10.0.0.2:1"), None, TTL).await?;
+    first.kill();
+    let second = Server::start(directory.path());
+    let backend = second.backend(&token);
+    assert_eq!((listed(&*backend).await, drained(&*backend).await), (vec![NODE.to_owned()], vec![]));
+    backend.mark_drained(&address("10.0.0.2:1"), None, TTL).await?;
+    assert_eq!(drained(&*backend).await, ["10.0.0.2:1  drained"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn list_prints_drained_nodes_if_it_is_asked_for_all() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let server = Server::start(directory.path());
+    let token = server.cluster().await;
+    let backend = server.backend(&token);
+    backend.register(&address("10.0.0.5:2375"), TTL).await?;
+    backend.mark_drained(&address("10.0.0.4:2375"), Some("kernel update"), TTL).await?;
+    let url = format!("http://{}/v1/clusters/{token}", server.address);
+    let list = |args: &[&str]| {
+        let output = agent().arg("list").args(args).arg(&url).output().expect("the binary under test");
+        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert_eq!(list(&[]), "10.0.0.5:2375\n");
+    assert_eq!(list(&["--all"]), "10.0.0.5:2375\n10.0.0.4:2375  drained: kernel update\n");
+    assert_eq!(list(&["--json"]), "[\"10.0.0.5:2375\"]\n");
+    let expected = serde_json::json!([
+        { "address": "10.0.0.5:2375", "drained": false, "reason": null },
+        { "address": "10.0.0.4:2375", "drained": true, "reason": "kernel update" },
+    ]);
+    assert_eq!(serde_json::from_str::<Value>(&list(&["--json", "--all"]))?, expected);
     Ok(())
 }

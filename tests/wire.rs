@@ -2,12 +2,12 @@
 
 mod common;
 
-use common::{Outcome, Server, TTL, address, backend, listed};
+use common::{Outcome, Server, TTL, address, backend, drained, listed};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use swarm_agent::discovery::{BackendError, Timeouts, open};
+use swarm_agent::discovery::{BackendError, Scope, Timeouts, open};
 
 /// Stands between client and server and keeps what the client sent, one text per connection.
 struct Recorder {
@@ -65,6 +65,8 @@ async fn the_requests_are_the_token_protocols_on_one_connection() -> Outcome {
     client.register(&address("10.0.0.1:2375"), TTL).await?;
     assert_eq!(listed(&*client).await.len(), 2);
     client.deregister(&address("[fd00::1]:2375")).await?;
+    client.mark_drained(&address("[fd00::1]:2375"), Some("für später"), Duration::from_millis(60_500)).await?;
+    assert_eq!(drained(&*client).await.len(), 1);
 
     let (version, host) = (env!("CARGO_PKG_VERSION"), recorder.address);
     let common = format!("accept: */*\r\nuser-agent: swarm-agent/{version}\r\nhost: {host}\r\n");
@@ -80,6 +82,11 @@ async fn the_requests_are_the_token_protocols_on_one_connection() -> Outcome {
         post(180, "10.0.0.1:2375"),
         format!("GET {path} HTTP/1.1\r\n{common}\r\n"),
         format!("DELETE {path}/%5Bfd00::1%5D:2375 HTTP/1.1\r\n{common}\r\n"),
+        format!(
+            "PUT {path}/%5Bfd00::1%5D:2375/drained?ttl=61 HTTP/1.1\r\ncontent-type: text/plain; charset=utf-8\r\n\
+             {common}content-length: 12\r\n\r\nfür später"
+        ),
+        format!("GET {path}?all=1 HTTP/1.1\r\n{common}\r\n"),
     ];
     assert_eq!(recorder.sent(), [expected.concat()], "one connection, these bytes");
     Ok(())
@@ -114,7 +121,7 @@ fn scripted(answer: impl Into<Vec<u8>>) -> std::io::Result<SocketAddr> {
 }
 
 async fn failure(answer: impl Into<Vec<u8>>) -> Result<BackendError, Box<dyn std::error::Error>> {
-    let error = backend(scripted(answer)?, "s3cret").list().await.err().ok_or("it succeeded")?;
+    let error = backend(scripted(answer)?, "s3cret").list(Scope::Active).await.err().ok_or("it succeeded")?;
     assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
     Ok(error)
 }
@@ -159,11 +166,61 @@ async fn a_server_that_never_answers_and_one_that_is_not_there() -> Outcome {
     let silent = TcpListener::bind("127.0.0.1:0")?;
     let timeouts = Timeouts { connect: Duration::from_secs(5), total: Duration::from_millis(200) };
     let url = |address| format!("http://{address}/v1/clusters/s3cret").parse();
-    let error = open(&url(silent.local_addr()?)?, timeouts)?.list().await.err().ok_or("it succeeded")?;
+    let error = open(&url(silent.local_addr()?)?, timeouts)?.list(Scope::Active).await.err().ok_or("it succeeded")?;
     assert!(matches!(error, BackendError::Timeout { timeout, .. } if timeout == timeouts.total), "{error:?}");
     let gone = silent.local_addr()?;
     drop(silent);
-    let error = open(&url(gone)?, timeouts)?.list().await.err().ok_or("it succeeded")?;
+    let error = open(&url(gone)?, timeouts)?.list(Scope::Active).await.err().ok_or("it succeeded")?;
     assert_eq!(error.to_string(), format!("no connection to http://{gone}: connection refused"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_that_knows_no_marks_has_no_room_and_others_fail_as_ever() -> Outcome {
+    let mark = async |answer: String| -> Result<BackendError, Box<dyn std::error::Error>> {
+        let marked = backend(scripted(answer)?, "s3cret").mark_drained(&address("a:1"), Some("x"), TTL).await;
+        marked.err().ok_or_else(|| "it succeeded".into())
+    };
+    for (head, body) in [
+        ("404 X", ""),
+        ("404 X", "404 page not found"),
+        ("404 X", r#"{"error":"no such thing"}"#),
+        // an earlier version of ours
+        ("404 X", r#"{"error":"there is nothing at this path","code":"no_such_path"}"#),
+        ("405 X", ""),
+        ("501 X", ""),
+    ] {
+        let error = mark(with_status(head, body)).await?;
+        assert!(matches!(error, BackendError::NoRoom { .. }), "{head} {body}: {error:?}");
+        let text = error.to_string();
+        assert!(text.starts_with("http://127.0.0.1:") && text.ends_with(" has no room for drained nodes"), "{text}");
+    }
+    for (head, body, code) in [
+        ("404 X", r#"{"error":"no cluster has this token here","code":"unknown_cluster"}"#, 404),
+        ("400 X", r#"{"error":"too long","code":"bad_reason"}"#, 400),
+        ("403 X", "", 403),
+        ("503 X", "", 503),
+    ] {
+        let error = mark(with_status(head, body)).await?;
+        assert!(matches!(error, BackendError::Status { status, .. } if status == code), "{head} {body}: {error:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_list_of_all_at_a_server_that_does_not_know_the_question_is_its_list() -> Outcome {
+    for (body, nodes) in [(r#"["10.0.0.1:2375"]"#, 1), ("null", 0), ("[]", 0)] {
+        let listing = backend(scripted(with_status("200 X", body))?, "t").list(Scope::All).await?;
+        assert_eq!((listing.nodes.len(), listing.drained.len(), listing.unreadable.len()), (nodes, 0, 0), "{body}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_later_server_may_say_of_a_node_is_skipped_and_named() -> Outcome {
+    let body = r#"["10.0.0.1:2375",{"address":"10.0.0.2:2375","asleep":true}]"#;
+    let listing = backend(scripted(with_status("200 X", body))?, "t").list(Scope::All).await?;
+    assert_eq!((listing.nodes.len(), listing.drained.len()), (1, 0));
+    assert!(listing.unreadable[0].to_string().contains("asleep"), "{listing:?}");
     Ok(())
 }

@@ -50,9 +50,9 @@ impl Failure {
             }
             BackendError::Status { .. }
             | BackendError::Client(_)
-            | BackendError::NoRoom { .. }
             | BackendError::ReadOnly { .. }
-            | BackendError::File { .. } => (FAILURE, ""),
+            | BackendError::File { .. }
+            | BackendError::NoRoom { .. } => (FAILURE, ""),
         };
         Self { code, text: Some(format!("{error}{remedy}")) }
     }

@@ -1,6 +1,6 @@
 //! A file with one node or pattern a line; `#` begins a comment, also behind an entry. Read-only.
 
-use super::{Backend, BackendError, Listing};
+use super::{Backend, BackendError, Listing, Scope};
 use crate::model::NodeAddress;
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -41,7 +41,7 @@ impl Backend for FileBackend {
         Err(self.read_only())
     }
 
-    async fn list(&self) -> Result<Listing, BackendError> {
+    async fn list(&self, _: Scope) -> Result<Listing, BackendError> {
         let path = self.path.clone();
         let reading = tokio::task::spawn_blocking(move || read(&path));
         match timeout(self.timeout, reading).await {
@@ -50,6 +50,10 @@ impl Backend for FileBackend {
             Ok(Err(panicked)) => Err(self.failed(panicked.to_string())),
             Err(_) => Err(self.failed(format!("no answer within {}", humantime::format_duration(self.timeout)))),
         }
+    }
+
+    async fn mark_drained(&self, _: &NodeAddress, _: Option<&str>, _: Duration) -> Result<(), BackendError> {
+        Err(self.read_only())
     }
 }
 
@@ -94,13 +98,15 @@ mod tests {
         let directory = tempfile::tempdir()?;
         let path = directory.path().join("nodes");
         let backend = FileBackend::new(path.clone(), TIMEOUT);
-        assert!(matches!(backend.list().await, Err(BackendError::File { .. })));
+        assert!(matches!(backend.list(Scope::Active).await, Err(BackendError::File { .. })));
         fs::write(&path, "a:1\n")?;
-        assert_eq!(backend.list().await?.nodes.len(), 1);
+        assert_eq!(backend.list(Scope::All).await?.nodes.len(), 1);
         let node = "b:1".parse()?;
         assert!(matches!(backend.register(&node, TIMEOUT).await, Err(BackendError::ReadOnly { .. })));
         assert!(matches!(backend.deregister(&node).await, Err(BackendError::ReadOnly { .. })));
-        let folder = FileBackend::new(directory.path().to_owned(), TIMEOUT).list().await;
+        let marked = backend.mark_drained(&node, None, TIMEOUT).await;
+        assert!(matches!(marked, Err(BackendError::ReadOnly { .. })));
+        let folder = FileBackend::new(directory.path().to_owned(), TIMEOUT).list(Scope::Active).await;
         assert!(folder.is_err_and(|error| error.to_string().ends_with("it is not a regular file")));
         Ok(())
     }

@@ -11,6 +11,15 @@ use crate::model::{DiscoveryUrl, NodeAddress};
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// Which nodes a list is to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Those that are registered.
+    Active,
+    /// The drained ones too, where the service has room for them.
+    All,
+}
+
 /// A cluster in a discovery service, as the agent sees it.
 #[async_trait::async_trait]
 pub trait Backend: Send + Sync {
@@ -21,15 +30,17 @@ pub trait Backend: Send + Sync {
     async fn deregister(&self, address: &NodeAddress) -> Result<(), BackendError>;
 
     /// The entries as they are now, sorted; those that can't be parsed come apart.
-    async fn list(&self) -> Result<Listing, BackendError>;
+    async fn list(&self, scope: Scope) -> Result<Listing, BackendError>;
+
+    /// Puts up for `ttl` that the node is drained, in place of what was said of it before. It changes no entry. A
+    /// later `register` of the address takes the mark down, else it ends by itself. A service that has no place for
+    /// marks answers `NoRoom`, to each attempt.
     async fn mark_drained(
         &self,
-        _address: &NodeAddress,
-        _reason: Option<&str>,
-        _ttl: Duration,
-    ) -> Result<(), BackendError> {
-        Err(BackendError::NoRoom { server: String::new() })
-    }
+        address: &NodeAddress,
+        reason: Option<&str>,
+        ttl: Duration,
+    ) -> Result<(), BackendError>;
 }
 
 /// Why one attempt failed. Display names the server and never the token.
@@ -50,21 +61,34 @@ pub enum BackendError {
     Client(String),
     #[error("{list} can only be read: nothing is registered there")]
     ReadOnly { list: String },
-    #[error("x")]
-    NoRoom { server: String },
     #[error("{} can't be read: {cause}", path.display())]
     File { path: PathBuf, cause: String },
+    /// The service can register nodes, but not say of one that it is drained.
+    #[error("{server} has no room for drained nodes")]
+    NoRoom { server: String },
 }
 
 impl BackendError {
-    pub fn kind(&self) -> &'static str {
-        "x"
-    }
     /// How long the server asked us to wait.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Status { retry_after, .. } => *retry_after,
             _ => None,
+        }
+    }
+
+    /// One word for each kind, for the labels of metrics: it never changes.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Connect { .. } => "connect",
+            Self::Timeout { .. } => "timeout",
+            Self::Status { .. } => "status",
+            Self::Broken { .. } => "broken",
+            Self::Garbled { .. } => "garbled",
+            Self::Client(_) => "client",
+            Self::ReadOnly { .. } => "read_only",
+            Self::File { .. } => "file",
+            Self::NoRoom { .. } => "no_room",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A list of nodes that stands in the URL itself. Read-only.
 
-use super::{Backend, BackendError, Listing};
+use super::{Backend, BackendError, Listing, Scope};
 use crate::model::{NodeAddress, NodesUrl};
 use std::time::Duration;
 
@@ -28,7 +28,11 @@ impl Backend for NodesBackend {
         Err(self.read_only())
     }
 
-    async fn list(&self) -> Result<Listing, BackendError> {
+    async fn list(&self, _: Scope) -> Result<Listing, BackendError> {
         Ok(self.url.listing.clone())
+    }
+
+    async fn mark_drained(&self, _: &NodeAddress, _: Option<&str>, _: Duration) -> Result<(), BackendError> {
+        Err(self.read_only())
     }
 }

@@ -6,18 +6,35 @@
 //! | register | `POST …/clusters/TOKEN?ttl=180`, body = the address as it is |
 //! | list | `GET …/clusters/TOKEN`: a JSON array of strings, `null` when empty |
 //! | deregister | `DELETE …/clusters/TOKEN/ADDRESS` |
+//!
+//! and what our own server speaks beyond it:
+//!
+//! | | request |
+//! | --- | --- |
+//! | mark as drained | `PUT …/clusters/TOKEN/ADDRESS/drained?ttl=180`, body = the reason as text |
+//! | list all | `GET …/clusters/TOKEN?all=1`: behind the strings, drained nodes as objects |
+//!
+//! `{"address": "10.0.0.5:2375", "drained": true, "reason": "kernel update"}` is such an object; no reason is `null`.
+//! Other servers know no PUT and refuse it, and give their plain list to both questions.
 
-use super::web::Web;
-use super::{Backend, BackendError, Listing, Timeouts};
-use crate::model::{NodeAddress, ServerUrl, Token, TokenUrl};
+use super::web::{Answer, Web};
+use super::{Backend, BackendError, Listing, Scope, Timeouts};
+use crate::model::{Entry, NodeAddress, ServerUrl, Token, TokenUrl};
+use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use serde_json::Value;
 use std::time::Duration;
 
 /// A list of ten thousand nodes is some 200 KB.
 const LIST_LIMIT: usize = 8 << 20;
+/// If each of them is drained and has the longest reason, it is some 11 MB.
+const ALL_LIMIT: usize = 16 << 20;
 const ANSWER_LIMIT: usize = 64 << 10;
 /// What classic Swarm sent, although the body is no JSON; servers may insist on it.
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+/// What our server calls a 404 for want of a cluster.
+const UNKNOWN_CLUSTER: &str = "unknown_cluster";
 
 /// One cluster at one discovery server, over one kept connection.
 pub struct TokenBackend {
@@ -51,9 +68,31 @@ impl Backend for TokenBackend {
         }
     }
 
-    async fn list(&self) -> Result<Listing, BackendError> {
-        let body = self.web.send(self.web.client().get(&self.cluster), LIST_LIMIT).await?;
-        listing(&body).ok_or_else(|| self.web.garbled("it is no JSON array of strings"))
+    async fn list(&self, scope: Scope) -> Result<Listing, BackendError> {
+        let client = self.web.client();
+        match scope {
+            Scope::Active => {
+                let body = self.web.send(client.get(&self.cluster), LIST_LIMIT).await?;
+                listing(&body).ok_or_else(|| self.web.garbled("it is no JSON array of strings"))
+            }
+            Scope::All => {
+                let body = self.web.send(client.get(format!("{}?all=1", self.cluster)), ALL_LIMIT).await?;
+                all(&body).ok_or_else(|| self.web.garbled("it is no JSON array"))
+            }
+        }
+    }
+
+    async fn mark_drained(
+        &self,
+        address: &NodeAddress,
+        reason: Option<&str>,
+        ttl: Duration,
+    ) -> Result<(), BackendError> {
+        let url = format!("{}/{}/drained?ttl={}", self.cluster, segment(address), whole_seconds(ttl));
+        let body = reason.unwrap_or_default().to_owned();
+        let request = self.web.client().put(url).header(CONTENT_TYPE, TEXT).body(body);
+        let answer = self.web.ask(request, ANSWER_LIMIT).await?;
+        if no_room(&answer) { Err(self.web.no_room()) } else { self.web.success(answer).map(drop) }
     }
 }
 
@@ -75,10 +114,45 @@ fn segment(address: &NodeAddress) -> String {
     address.to_string().replace('[', "%5B").replace(']', "%5D")
 }
 
+/// Whether a server refused a mark because it knows none, as those of others do and earlier ones of ours. Ours has
+/// a 404 for a cluster that is not there, too; that one is a failure.
+fn no_room(answer: &Answer) -> bool {
+    match answer.status {
+        StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => true,
+        StatusCode::NOT_FOUND => answer.code().as_deref() != Some(UNKNOWN_CLUSTER),
+        _ => false,
+    }
+}
+
 fn listing(body: &[u8]) -> Option<Listing> {
     serde_json::from_slice::<Option<Vec<String>>>(body)
         .ok()
         .map(|texts| Listing::of_addresses(texts.unwrap_or_default()))
+}
+
+/// One element that makes no sense takes nothing away from the others.
+fn all(body: &[u8]) -> Option<Listing> {
+    let elements = serde_json::from_slice::<Option<Vec<Value>>>(body).ok()?.unwrap_or_default();
+    Some(Listing::of_entries(elements.into_iter().map(entry)))
+}
+
+fn entry(element: Value) -> Entry {
+    match element {
+        Value::String(text) => Entry::Active(text),
+        other => drained(&other).unwrap_or_else(|| Entry::Other(other.to_string())),
+    }
+}
+
+fn drained(node: &Value) -> Option<Entry> {
+    if !node.get("drained")?.as_bool()? {
+        return None;
+    }
+    let reason = match node.get("reason") {
+        None | Some(Value::Null) => None,
+        Some(reason) => Some(reason.as_str()?.trim()).filter(|reason| !reason.is_empty()),
+    };
+    let address = node.get("address")?.as_str()?.to_owned();
+    Some(Entry::Drained { address, reason: reason.map(str::to_owned) })
 }
 
 #[cfg(test)]
@@ -106,5 +180,25 @@ mod tests {
         assert_eq!(listing.unreadable.iter().map(|skipped| skipped.entry.as_str()).collect::<Vec<_>>(), ["junk"]);
         assert_eq!(super::listing(b"null"), Some(Listing::default()));
         assert_eq!(super::listing(b"{}"), None);
+    }
+
+    #[test]
+    fn a_list_of_all_has_objects_for_drained_nodes_and_reports_what_it_does_not_know() {
+        let body = r#"["a:1", {"address":"b:1","drained":true,"reason":"kernel update","since":7},
+            {"address":"c:1","drained":true,"reason":null}, {"address":"d:1","drained":true,"reason":" "},
+            {"address":"e:1","drained":true}, {"address":"f:1","drained":false}, {"address":"g:1"},
+            {"address":"h:1","drained":true,"reason":5}, {"drained":true}, 7, null, ["i:1"], "junk",
+            {"address":"10.0.0.256:1","drained":true}]"#;
+        let listing = all(body.as_bytes()).expect("an array");
+        assert_eq!(listing.nodes.iter().map(ToString::to_string).collect::<Vec<_>>(), ["a:1"]);
+        let drained: Vec<(String, Option<&str>)> =
+            listing.drained.iter().map(|node| (node.address.to_string(), node.reason.as_deref())).collect();
+        let expected = [("b:1", Some("kernel update")), ("c:1", None), ("d:1", None), ("e:1", None)];
+        assert_eq!(drained, expected.map(|(address, reason)| (address.to_owned(), reason)));
+        let skipped: Vec<&str> = listing.unreadable.iter().map(|skipped| skipped.entry.as_str()).collect();
+        assert_eq!(skipped.len(), 9, "{skipped:?}");
+        assert!(skipped.contains(&"7") && skipped.contains(&"10.0.0.256:1"), "{skipped:?}");
+        assert_eq!(all(b"null"), Some(Listing::default()));
+        assert_eq!(all(b"{}"), None);
     }
 }

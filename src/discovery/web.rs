@@ -2,7 +2,7 @@
 
 use super::{BackendError, Timeouts};
 use reqwest::header::RETRY_AFTER;
-use reqwest::{Client, RequestBuilder, Response};
+use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +21,24 @@ pub struct Web {
     timeouts: Timeouts,
 }
 
+/// What came back for a request, success or not.
+pub struct Answer {
+    pub status: StatusCode,
+    body: Result<Vec<u8>, BackendError>,
+    retry_after: Option<Duration>,
+}
+
+impl Answer {
+    /// The `code` of a JSON error, as our server has it.
+    pub fn code(&self) -> Option<String> {
+        #[derive(serde::Deserialize)]
+        struct Coded {
+            code: String,
+        }
+        serde_json::from_slice::<Coded>(self.body.as_ref().ok()?).ok().map(|said| said.code)
+    }
+}
+
 impl Web {
     /// `server` is what errors call it; `secret` is blanked out of what the server says.
     pub fn new(server: String, tls: bool, secret: Option<String>, timeouts: Timeouts) -> Result<Self, BackendError> {
@@ -33,16 +51,30 @@ impl Web {
 
     /// Sends one request and returns the body of a 2xx answer, if it is no longer than `limit`.
     pub async fn send(&self, request: RequestBuilder, limit: usize) -> Result<Vec<u8>, BackendError> {
+        let answer = self.ask(request, limit).await?;
+        self.success(answer)
+    }
+
+    /// Sends one request, for a caller to whom some failures are answers.
+    pub async fn ask(&self, request: RequestBuilder, limit: usize) -> Result<Answer, BackendError> {
         let mut answer = request.send().await.map_err(|error| self.failed(error))?;
-        let status = answer.status();
-        let retry_after = retry_after(&answer);
-        let body = self.body(&mut answer, limit).await;
+        let (status, retry_after) = (answer.status(), retry_after(&answer));
+        Ok(Answer { status, body: self.body(&mut answer, limit).await, retry_after })
+    }
+
+    /// The body of a 2xx answer.
+    pub fn success(&self, answer: Answer) -> Result<Vec<u8>, BackendError> {
+        let Answer { status, body, retry_after } = answer;
         if status.is_success() {
             return body;
         }
         // the status says enough: a body that broke or is too long takes nothing away from it
         let message = body.ok().and_then(|body| self.message(&body)).unwrap_or_default();
         Err(BackendError::Status { server: self.server.clone(), status: status.as_u16(), message, retry_after })
+    }
+
+    pub fn no_room(&self) -> BackendError {
+        BackendError::NoRoom { server: self.server.clone() }
     }
 
     pub fn garbled(&self, what: impl Into<String>) -> BackendError {

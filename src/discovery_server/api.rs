@@ -6,15 +6,23 @@
 //! | `POST /v1/clusters/TOKEN?ttl=180`, body `10.0.0.1:2375` | 200 when it is on disk; ttl in whole seconds, 180 if it is missing |
 //! | `GET /v1/clusters/TOKEN` | 200, a sorted JSON array of strings |
 //! | `DELETE /v1/clusters/TOKEN` | 200, the cluster is gone with its entries and its token |
+//! | `GET /v1/clusters/TOKEN?all=1` | 200, the same, and behind the strings the drained nodes as objects: see below |
 //! | `DELETE /v1/clusters/TOKEN/ADDRESS` | 200, whether the entry was there or not |
+//! | `PUT /v1/clusters/TOKEN/ADDRESS/drained?ttl=180`, body `kernel update` | 200: until the ttl ends the node is drained, for this reason, which may be empty |
 //! | `GET /healthz`, `GET /v1/healthz` | 200 `ok` |
 //!
 //! Anything else is a `Refusal`.
+//!
+//! A drained node is `{"address": "10.0.0.1:2375", "drained": true, "reason": "kernel update"}`, without a reason it is
+//! `null`. No node is in a list twice: while its entry lives it is a string, and a registration takes the mark down.
+//! Marks are not stored. An agent puts its own up anew at each heartbeat, so that a server that was restarted knows
+//! of it again within one.
 
 use super::keeper::Keeper;
 use super::limits;
 use super::refusal::Refusal;
 use crate::model::address::AddressError;
+use crate::model::drained::{self, ReasonError};
 use crate::model::{NodeAddress, Token};
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection};
@@ -22,10 +30,11 @@ use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::{StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use rand::TryRng;
 use rand::rngs::SysRng;
+use serde_json::json;
 use std::io;
 use std::time::Duration;
 
@@ -36,6 +45,7 @@ pub fn router(keeper: Keeper) -> Router {
         .route("/v1/clusters", post(create))
         .route("/v1/clusters/{token}", get(list).post(register).delete(drop_cluster))
         .route("/v1/clusters/{token}/{address}", delete(remove))
+        .route("/v1/clusters/{token}/{address}/drained", put(mark).layer(DefaultBodyLimit::max(limits::REASON_BODY)))
         .fallback(async || Refusal::NoSuchPath)
         .method_not_allowed_fallback(async || Refusal::NoSuchMethod)
         .layer(DefaultBodyLimit::max(limits::BODY))
@@ -70,8 +80,17 @@ async fn register(
 async fn list(
     State(keeper): State<Keeper>,
     path: Result<Path<String>, PathRejection>,
-) -> Result<Json<Vec<Box<str>>>, Refusal> {
-    Ok(Json(keeper.list(&token(&path?.0)?)?))
+    uri: Uri,
+) -> Result<Response, Refusal> {
+    let token = token(&path?.0)?;
+    if parameter(uri.query(), "all") != Some("1") {
+        return Ok(Json(keeper.list(&token)?).into_response());
+    }
+    let (active, drained) = keeper.list_all(&token)?;
+    let strings = active.into_iter().map(|address| json!(address));
+    let objects =
+        drained.into_iter().map(|(address, reason)| json!({ "address": address, "drained": true, "reason": reason }));
+    Ok(Json(strings.chain(objects).collect::<Vec<_>>()).into_response())
 }
 
 async fn drop_cluster(
@@ -89,6 +108,25 @@ async fn remove(
     let Path((cluster, node)) = path?;
     let token = token(&cluster)?;
     keeper.remove(token, &node.parse().map_err(Refusal::BadPath)?).await?;
+    Ok(StatusCode::OK)
+}
+
+async fn mark(
+    State(keeper): State<Keeper>,
+    path: Result<Path<(String, String)>, PathRejection>,
+    uri: Uri,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<StatusCode, Refusal> {
+    let Path((cluster, node)) = path?;
+    let token = token(&cluster)?;
+    let address = node.parse().map_err(Refusal::BadPath)?;
+    let ttl = ttl(uri.query())?;
+    let body = body.map_err(|rejection| match unread(rejection) {
+        Refusal::TooLarge => Refusal::BadReason(ReasonError::TooLong),
+        other => other,
+    })?;
+    let text = std::str::from_utf8(&body).map_err(|_| Refusal::BadReason(ReasonError::NotText))?;
+    keeper.mark(&token, &address, drained::reason(text).map_err(Refusal::BadReason)?, ttl)?;
     Ok(StatusCode::OK)
 }
 
@@ -125,13 +163,17 @@ fn token(text: &str) -> Result<Token, Refusal> {
     text.parse().map_err(|_| Refusal::BadToken)
 }
 
-fn ttl(query: Option<&str>) -> Result<Duration, Refusal> {
-    let given = query.unwrap_or_default().split('&').find_map(|pair| match pair.split_once('=') {
-        Some(("ttl", value)) => Some(value),
-        None if pair == "ttl" => Some(""),
+/// The first of that name; empty if it has no value.
+fn parameter<'q>(query: Option<&'q str>, name: &str) -> Option<&'q str> {
+    query.unwrap_or_default().split('&').find_map(|pair| match pair.split_once('=') {
+        Some((key, value)) if key == name => Some(value),
+        None if pair == name => Some(""),
         _ => None,
-    });
-    let Some(text) = given else { return Ok(Duration::from_secs(limits::DEFAULT_TTL)) };
+    })
+}
+
+fn ttl(query: Option<&str>) -> Result<Duration, Refusal> {
+    let Some(text) = parameter(query, "ttl") else { return Ok(Duration::from_secs(limits::DEFAULT_TTL)) };
     let digits = text.bytes().all(|b| b.is_ascii_digit());
     match text.parse() {
         Ok(seconds) if digits && (limits::MIN_TTL..=limits::MAX_TTL).contains(&seconds) => {

@@ -5,7 +5,7 @@ use super::clock::Clock;
 use super::limits;
 use super::plan::Wish;
 use super::refusal::Refusal;
-use super::roster::{Renewal, Roster};
+use super::roster::{Drained, Mark, Renewal, Roster};
 use crate::model::{Moment, NodeAddress, Token};
 use crate::policy::lease::Lease;
 use std::sync::mpsc::Sender;
@@ -85,6 +85,25 @@ impl Keeper {
 
     pub fn list(&self, token: &Token) -> Result<Vec<Box<str>>, Refusal> {
         self.memory.with(|roster, now| roster.list(token, now)).ok_or(Refusal::UnknownCluster)
+    }
+
+    /// The same, and the drained nodes with their reasons.
+    pub fn list_all(&self, token: &Token) -> Result<(Vec<Box<str>>, Vec<Drained>), Refusal> {
+        let all = self.memory.with(|roster, now| Some((roster.list(token, now)?, roster.drained(token, now)?)));
+        all.ok_or(Refusal::UnknownCluster)
+    }
+
+    /// Says that a node is drained. In memory only, so it is done at once.
+    pub fn mark(
+        &self,
+        token: &Token,
+        address: &NodeAddress,
+        reason: Option<&str>,
+        ttl: Duration,
+    ) -> Result<(), Refusal> {
+        self.memory.with(|roster, now| {
+            roster.mark(token, address, Mark { reason: reason.map(Into::into), lease: Lease { ttl, beat: now } })
+        })
     }
 
     /// Clusters and nodes.

@@ -1,6 +1,7 @@
 //! What the server takes from its clients at most.
 
 use crate::http::Bounds;
+use crate::model::drained::REASON_MAX;
 use std::time::Duration;
 
 /// Seconds, as `ttl` gives them.
@@ -11,8 +12,10 @@ pub const DEFAULT_TTL: u64 = 180;
 
 /// Bytes of a request's body. The longest node address has 259.
 pub const BODY: usize = 300;
+/// The same where it is a reason: characters of four bytes, and some white space around them.
+pub const REASON_BODY: usize = 4 * REASON_MAX + 100;
 pub const CLUSTERS: usize = 10_000;
-/// In one cluster.
+/// In one cluster, drained nodes included.
 pub const ENTRIES: usize = 10_000;
 
 const CONNECTIONS: usize = 4096;

@@ -7,7 +7,7 @@
 //! | `report` | | the roster's size | `watch<Option<ServerStatus>>` |
 //!
 //! The roster in memory answers every list and takes every beat; it shows changes after they are
-//! committed. `policy::lease` decides when an entry ends.
+//! committed. `policy::lease` decides when an entry ends. Marks of drained nodes are in memory only.
 
 mod api;
 mod clock;

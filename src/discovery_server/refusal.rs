@@ -1,6 +1,7 @@
 //! Why a request was not done: what the client reads, and with which status.
 
 use crate::model::address::AddressError;
+use crate::model::drained::ReasonError;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
@@ -17,11 +18,13 @@ pub enum Refusal {
     BadAddress(AddressError),
     #[error("the address in the path is not a node address: {0}")]
     BadPath(AddressError),
+    #[error("the body can't be kept as the reason: {0}")]
+    BadReason(ReasonError),
     #[error("the request can't be read: {0}")]
     BadRequest(String),
     #[error("the body is longer than {} bytes; a node address is host:port", super::limits::BODY)]
     TooLarge,
-    #[error("the cluster is full: it holds {} entries", super::limits::ENTRIES)]
+    #[error("the cluster is full: it holds {} nodes, drained ones included", super::limits::ENTRIES)]
     ClusterFull,
     #[error("the server is full: it holds {} clusters", super::limits::CLUSTERS)]
     ServerFull,
@@ -46,6 +49,7 @@ impl Refusal {
             Self::BadToken => "bad_token",
             Self::BadTtl => "bad_ttl",
             Self::BadAddress(_) | Self::BadPath(_) => "bad_address",
+            Self::BadReason(_) => "bad_reason",
             Self::BadRequest(_) => "bad_request",
             Self::TooLarge => "too_large",
             Self::ClusterFull => "cluster_full",
@@ -62,9 +66,12 @@ impl Refusal {
     fn status(&self) -> StatusCode {
         match self {
             Self::UnknownCluster | Self::NoSuchPath => StatusCode::NOT_FOUND,
-            Self::BadToken | Self::BadTtl | Self::BadAddress(_) | Self::BadPath(_) | Self::BadRequest(_) => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::BadToken
+            | Self::BadTtl
+            | Self::BadAddress(_)
+            | Self::BadPath(_)
+            | Self::BadReason(_)
+            | Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::NoSuchMethod => StatusCode::METHOD_NOT_ALLOWED,

@@ -1,5 +1,7 @@
 //! Who is in which cluster, in memory: what every list is answered from.
 
+use super::limits;
+use super::refusal::Refusal;
 use crate::model::{Moment, NodeAddress, Token};
 use crate::policy::lease::Lease;
 use std::collections::BTreeMap;
@@ -7,14 +9,19 @@ use std::time::Duration;
 
 /// All clusters. It only ever shows what is in the store, but for the beats of entries: those are
 /// kept here and stored in bundles, since a lost beat is covered by the grace after a restart. But
-/// only one such loss in a row is: the first beat after a restart is stored at once.
+/// only one such loss in a row is: the first beat after a restart is stored at once. Marks of drained
+/// nodes are nowhere else: their agents put them up anew with every heartbeat.
 #[derive(Debug, Default)]
 pub struct Roster {
     clusters: BTreeMap<Token, Cluster>,
 }
 
 /// Keyed by the address as it is listed, so that lists come out sorted.
-type Cluster = BTreeMap<Box<str>, Entry>;
+#[derive(Debug, Default)]
+struct Cluster {
+    entries: BTreeMap<Box<str>, Entry>,
+    marks: BTreeMap<Box<str>, Mark>,
+}
 
 #[derive(Debug)]
 struct Entry {
@@ -25,6 +32,16 @@ struct Entry {
     /// Lives on its grace: it has not beaten since the restart.
     restored: bool,
 }
+
+/// That a node is drained. An entry of the same address hides it while it lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    pub reason: Option<Box<str>>,
+    pub lease: Lease,
+}
+
+/// A drained node as it is listed: its address, and the reason.
+pub type Drained = (Box<str>, Option<Box<str>>);
 
 /// One change of what is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,10 +65,12 @@ impl Roster {
     /// Renews an entry that lives, has beaten in this process and keeps its ttl.
     pub fn renew(&mut self, token: &Token, address: &NodeAddress, lease: Lease) -> Renewal {
         let Some(cluster) = self.clusters.get_mut(token) else { return Renewal::UnknownCluster };
-        match cluster.get_mut(address.to_string().as_str()) {
+        let address = address.to_string();
+        match cluster.entries.get_mut(address.as_str()) {
             Some(entry) if !entry.restored && entry.expiry > lease.beat && entry.lease.ttl == lease.ttl => {
                 entry.lease = lease;
                 entry.expiry = lease.expiry();
+                cluster.unmark(&address, lease.beat);
                 Renewal::Renewed
             }
             _ => Renewal::Changes,
@@ -60,8 +79,35 @@ impl Roster {
 
     /// The addresses listed now, sorted; `None` if there is no such cluster.
     pub fn list(&self, token: &Token, now: Moment) -> Option<Vec<Box<str>>> {
-        let live = self.clusters.get(token)?.iter().filter(|(_, entry)| entry.expiry > now);
+        let live = self.clusters.get(token)?.entries.iter().filter(|(_, entry)| entry.expiry > now);
         Some(live.map(|(address, _)| address.clone()).collect())
+    }
+
+    /// Puts a mark up, in place of the address's last one. One for an address that the cluster knows is always taken,
+    /// so that a full cluster can drain its nodes.
+    pub fn mark(&mut self, token: &Token, address: &NodeAddress, mark: Mark) -> Result<(), Refusal> {
+        let cluster = self.clusters.get_mut(token).ok_or(Refusal::UnknownCluster)?;
+        let address = address.to_string();
+        if !cluster.knows(&address) && cluster.size() >= limits::ENTRIES {
+            return Err(Refusal::ClusterFull);
+        }
+        cluster.marks.insert(address.into(), mark);
+        Ok(())
+    }
+
+    /// The nodes that are drained now and not listed, sorted, with the reason; `None` if there is no such cluster.
+    pub fn drained(&self, token: &Token, now: Moment) -> Option<Vec<Drained>> {
+        let Cluster { entries, marks } = self.clusters.get(token)?;
+        let live = |address| entries.get(address).is_some_and(|entry| entry.expiry > now);
+        let shown = marks.iter().filter(|(address, mark)| mark.lease.expiry() > now && !live(*address));
+        Some(shown.map(|(address, mark)| (address.clone(), mark.reason.clone())).collect())
+    }
+
+    /// Forgets the marks that ended.
+    pub fn sweep(&mut self, now: Moment) {
+        for cluster in self.clusters.values_mut() {
+            cluster.marks.retain(|_, mark| mark.lease.expiry() > now);
+        }
     }
 
     /// Makes a committed change visible.
@@ -71,7 +117,7 @@ impl Roster {
             Change::DropCluster(token) => drop(self.clusters.remove(&token)),
             Change::Put { token, address, lease } => self.put(&token, address, lease),
             Change::Remove { token, address } => {
-                self.clusters.get_mut(&token).and_then(|cluster| cluster.remove(&address));
+                self.clusters.get_mut(&token).and_then(|cluster| cluster.entries.remove(&address));
             }
         }
     }
@@ -81,7 +127,7 @@ impl Roster {
         let (Some(expiry), Some(cluster)) = (lease.restored_expiry(resumed), self.clusters.get_mut(token)) else {
             return false;
         };
-        cluster.insert(address.into(), Entry { lease, stored: lease.beat, expiry, restored: true });
+        cluster.entries.insert(address.into(), Entry { lease, stored: lease.beat, expiry, restored: true });
         true
     }
 
@@ -109,33 +155,56 @@ impl Roster {
         (self.clusters.len(), self.entries().filter(|(_, _, entry)| entry.expiry > now).count())
     }
 
-    /// How many entries a cluster holds, expired ones that were not swept yet included.
+    /// How many entries and marks a cluster holds, expired ones that were not swept yet included.
     pub fn cluster_size(&self, token: &Token) -> Option<usize> {
-        self.clusters.get(token).map(BTreeMap::len)
+        self.clusters.get(token).map(Cluster::size)
     }
 
     pub fn clusters(&self) -> usize {
         self.clusters.len()
     }
 
+    /// Whether the address has an entry, or a mark that a new entry would replace.
     pub fn holds(&self, token: &Token, address: &str) -> bool {
-        self.clusters.get(token).is_some_and(|cluster| cluster.contains_key(address))
+        self.clusters.get(token).is_some_and(|cluster| cluster.knows(address))
     }
 
     fn entries(&self) -> impl Iterator<Item = (&Token, &Box<str>, &Entry)> {
-        self.clusters.iter().flat_map(|(token, cluster)| cluster.iter().map(move |(address, e)| (token, address, e)))
+        self.clusters
+            .iter()
+            .flat_map(|(token, cluster)| cluster.entries.iter().map(move |(address, entry)| (token, address, entry)))
     }
 
     /// A beat that came while this one was being stored stands.
     fn put(&mut self, token: &Token, address: Box<str>, lease: Lease) {
         let Some(cluster) = self.clusters.get_mut(token) else { return };
-        match cluster.get_mut(&address) {
+        cluster.unmark(&address, lease.beat);
+        match cluster.entries.get_mut(&address) {
             Some(entry) if entry.lease.ttl == lease.ttl && entry.lease.beat >= lease.beat => entry.stored = lease.beat,
             _ => {
                 let entry = Entry { lease, stored: lease.beat, expiry: lease.expiry(), restored: false };
-                cluster.insert(address, entry);
+                cluster.entries.insert(address, entry);
             }
         }
+    }
+}
+
+impl Cluster {
+    /// A node that registers is not drained any more. A mark that was put up after the beat stands: beats are
+    /// stored later than they come.
+    fn unmark(&mut self, address: &str, beat: Moment) {
+        if self.marks.get(address).is_some_and(|mark| mark.lease.beat <= beat) {
+            self.marks.remove(address);
+        }
+    }
+
+    fn knows(&self, address: &str) -> bool {
+        self.entries.contains_key(address) || self.marks.contains_key(address)
+    }
+
+    /// An address with an entry and a mark counts twice.
+    fn size(&self) -> usize {
+        self.entries.len() + self.marks.len()
     }
 }
 
@@ -221,5 +290,73 @@ mod tests {
         );
         roster.apply(put(116));
         assert_eq!(roster.renew(&token(), &address(), lease(117)), Renewal::Renewed);
+    }
+
+    fn mark(reason: &str, beat: u64) -> Mark {
+        Mark { reason: Some(reason.into()), lease: lease(beat) }
+    }
+
+    /// The reasons of the marks that a list of all shows.
+    fn reasons(roster: &Roster, now: u64) -> Vec<String> {
+        let drained = roster.drained(&token(), at(now)).expect("the cluster");
+        drained.into_iter().filter_map(|(_, reason)| reason.map(Into::into)).collect()
+    }
+
+    #[test]
+    fn a_mark_is_shown_until_its_ttl_ends_and_the_last_one_counts() {
+        let mut roster = roster();
+        assert_eq!(roster.mark(&token(), &address(), mark("a", 100)), Ok(()));
+        assert_eq!(roster.mark(&token(), &address(), mark("b", 105)), Ok(()));
+        assert_eq!((reasons(&roster, 114), reasons(&roster, 115)), (vec!["b".to_owned()], vec![]));
+        assert_eq!((listed(&roster, 106), roster.count(at(106))), (0, (1, 0)), "it is no entry");
+        assert_eq!((roster.unstored(at(200)), roster.shortest_ttl()), (vec![], None), "nothing of it is stored");
+        roster.sweep(at(114));
+        assert_eq!(roster.cluster_size(&token()), Some(1));
+        roster.sweep(at(115));
+        assert_eq!(roster.cluster_size(&token()), Some(0));
+        let unknown = "other".parse().expect("a token");
+        assert_eq!(roster.mark(&unknown, &address(), mark("a", 100)), Err(Refusal::UnknownCluster));
+        assert_eq!(roster.drained(&unknown, at(100)), None);
+    }
+
+    #[test]
+    fn an_entry_hides_a_mark_until_it_goes() {
+        let mut roster = roster();
+        roster.apply(put(100));
+        assert_eq!(roster.mark(&token(), &address(), mark("a", 105)), Ok(()));
+        assert_eq!((listed(&roster, 109), reasons(&roster, 109).len()), (1, 0));
+        assert_eq!((listed(&roster, 110), reasons(&roster, 110).len()), (0, 1), "the entry ended");
+        roster.apply(Change::Remove { token: token(), address: "10.0.0.1:2375".into() });
+        assert_eq!(reasons(&roster, 106), ["a"], "the entry was taken out");
+    }
+
+    #[test]
+    fn a_registration_takes_a_mark_down_and_storing_an_older_beat_does_not() {
+        let mut roster = roster();
+        roster.apply(put(100));
+        assert_eq!(roster.renew(&token(), &address(), lease(102)), Renewal::Renewed);
+        let unstored = roster.unstored(at(103));
+        assert_eq!(roster.mark(&token(), &address(), mark("a", 104)), Ok(()));
+        unstored.into_iter().for_each(|change| roster.apply(change));
+        assert_eq!(roster.cluster_size(&token()), Some(2), "the mark is there still");
+        assert_eq!(roster.renew(&token(), &address(), lease(105)), Renewal::Renewed);
+        assert_eq!(roster.cluster_size(&token()), Some(1), "a beat is a registration");
+        assert_eq!(roster.mark(&token(), &address(), mark("a", 114)), Ok(()));
+        roster.apply(put(116));
+        assert_eq!((listed(&roster, 116), roster.cluster_size(&token())), (1, Some(1)), "and so is a new entry");
+    }
+
+    #[test]
+    fn a_full_cluster_drains_its_own_nodes_and_takes_them_back() {
+        let mut roster = roster();
+        for n in 1..limits::ENTRIES {
+            let node = format!("n{n}:1").parse().expect("an address");
+            assert_eq!(roster.mark(&token(), &node, mark("a", 100)), Ok(()));
+        }
+        roster.apply(put(100));
+        let other = "other:1".parse().expect("an address");
+        assert_eq!(roster.mark(&token(), &other, mark("a", 100)), Err(Refusal::ClusterFull));
+        assert_eq!(roster.mark(&token(), &address(), mark("a", 101)), Ok(()));
+        assert!(roster.holds(&token(), "n1:1"), "a plan lets it in again");
     }
 }

@@ -142,7 +142,10 @@ impl Writer {
     }
 
     fn store_unstored(&mut self) {
-        let changes = self.memory.with(|roster, now| roster.unstored(now));
+        let changes = self.memory.with(|roster, now| {
+            roster.sweep(now);
+            roster.unstored(now)
+        });
         let idle = changes.is_empty() && self.memory.with(|roster, _| roster.shortest_ttl().is_none());
         if idle {
             self.tick = self.memory.clock.now() + reserve(Duration::MAX);

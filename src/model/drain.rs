@@ -1,11 +1,9 @@
 //! A node that is kept out of the discovery service on purpose.
 
+use super::drained::{self, ReasonError};
 use super::moment::utc;
 use std::fmt;
 use std::time::{Duration, SystemTime};
-
-/// The longest reason that is kept, in characters: it goes into `STATUS=` and into lists.
-const REASON_MAX: usize = 200;
 
 /// Since when, until when, and why; in wall-clock time, because it survives reboots.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,10 +25,8 @@ pub struct DrainWish {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DrainError {
-    #[error("the reason is longer than {REASON_MAX} characters: shorten it")]
-    Long,
-    #[error("the reason has a line break or another control character: write it as one line of text")]
-    Control,
+    #[error("not a reason: {0}")]
+    Reason(#[from] ReasonError),
     #[error("the time is 0: leave it out to drain until undrain")]
     NoTime,
     #[error("the time ends later than a clock can say: leave it out to drain until undrain")]
@@ -38,14 +34,8 @@ pub enum DrainError {
 }
 
 impl DrainWish {
-    /// White space around a reason is no part of it, and nothing else is no reason.
     pub fn new(reason: Option<&str>, lasts: Option<Duration>) -> Result<Self, DrainError> {
-        let reason = reason.map(str::trim).filter(|reason| !reason.is_empty());
-        match reason {
-            Some(reason) if reason.chars().count() > REASON_MAX => return Err(DrainError::Long),
-            Some(reason) if reason.chars().any(char::is_control) => return Err(DrainError::Control),
-            _ => {}
-        }
+        let reason = drained::reason(reason.unwrap_or_default())?;
         match lasts {
             Some(Duration::ZERO) => Err(DrainError::NoTime),
             // a date with five digits of year is none that others read
@@ -95,9 +85,8 @@ mod tests {
     fn refuses_what_would_not_fit_on_a_line() {
         let wish = |reason: &str, lasts| DrainWish::new(Some(reason), lasts).err();
         assert_eq!(wish(&"ä".repeat(200), None), None);
-        assert_eq!(wish(&"ä".repeat(201), None), Some(DrainError::Long));
-        assert_eq!(wish("a\nb", None), Some(DrainError::Control));
-        assert_eq!(wish("\u{1b}[31m", None), Some(DrainError::Control));
+        assert_eq!(wish(&"ä".repeat(201), None), Some(DrainError::Reason(ReasonError::TooLong)));
+        assert!(matches!(wish("\u{1b}[31m", None), Some(DrainError::Reason(ReasonError::Control { at: 1, .. }))));
         assert_eq!(wish("a", Some(Duration::ZERO)), Some(DrainError::NoTime));
         assert_eq!(wish("a", Some(Duration::MAX)), Some(DrainError::Endless));
     }

@@ -1,14 +1,28 @@
 //! One answer to "who is in the cluster?".
 
-use super::{NodeAddress, host_pattern};
+use super::{DrainedNode, NodeAddress, host_pattern};
 use std::fmt;
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Listing {
     /// Sorted, each once.
     pub nodes: Vec<NodeAddress>,
+    /// Sorted, each once, and none of `nodes`. Empty unless asked for, and where the service has no room for them.
+    pub drained: Vec<DrainedNode>,
     /// Entries that are no node addresses: to be reported and skipped.
     pub unreadable: Vec<Unreadable>,
+}
+
+/// One entry as a service gives it out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    Active(String),
+    Drained {
+        address: String,
+        reason: Option<String>,
+    },
+    /// Something else, as text.
+    Other(String),
 }
 
 /// An entry as it stands in the list, and why it is none.
@@ -28,11 +42,23 @@ impl fmt::Display for Unreadable {
 impl Listing {
     /// Takes in entries as a service keeps them: plain addresses.
     pub fn of_addresses(entries: impl IntoIterator<Item = String>) -> Self {
+        Self::of_entries(entries.into_iter().map(Entry::Active))
+    }
+
+    /// The same from a service that also keeps drained nodes.
+    pub fn of_entries(entries: impl IntoIterator<Item = Entry>) -> Self {
         let mut listing = Self::default();
         for entry in entries {
-            match entry.parse() {
-                Ok(address) => listing.nodes.push(address),
-                Err(error) => listing.skip(entry, &error),
+            match entry {
+                Entry::Active(text) => match text.parse() {
+                    Ok(address) => listing.nodes.push(address),
+                    Err(error) => listing.skip(text, &error),
+                },
+                Entry::Drained { address: text, reason } => match text.parse() {
+                    Ok(address) => listing.drained.push(DrainedNode { address, reason }),
+                    Err(error) => listing.skip(text, &error),
+                },
+                Entry::Other(text) => listing.skip(text, &"it is neither a text nor a drained node"),
             }
         }
         listing.sorted()
@@ -60,9 +86,13 @@ impl Listing {
         self.unreadable.push(Unreadable { entry, why: why.to_string() });
     }
 
+    /// A node that is in the cluster is not drained, whatever else is said of it.
     fn sorted(mut self) -> Self {
         self.nodes.sort();
         self.nodes.dedup();
+        self.drained.sort();
+        self.drained.dedup_by(|a, b| a.address == b.address);
+        self.drained.retain(|node| self.nodes.binary_search(&node.address).is_err());
         self
     }
 }
@@ -80,6 +110,26 @@ mod tests {
         let said: Vec<String> = listing.unreadable.iter().map(ToString::to_string).collect();
         assert_eq!(said.len(), 1);
         assert!(said[0].starts_with("\"a[2:1]:1\" is no node address: line 1: character 2: the range"), "{said:?}");
+    }
+
+    #[test]
+    fn a_node_is_listed_as_active_or_as_drained_and_once() {
+        let active = |text: &str| Entry::Active(text.to_owned());
+        let drained =
+            |text: &str, reason: &str| Entry::Drained { address: text.to_owned(), reason: Some(reason.to_owned()) };
+        let listing = Listing::of_entries([
+            drained("c:1", "x"),
+            active("a:1"),
+            drained("a:1", "x"),
+            drained("b:1", "y"),
+            drained("b:1", "z"),
+            drained("junk", "x"),
+            Entry::Other("1".to_owned()),
+        ]);
+        assert_eq!(listing.nodes.iter().map(ToString::to_string).collect::<Vec<_>>(), ["a:1"]);
+        let shown: Vec<String> = listing.drained.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["b:1  drained: y", "c:1  drained: x"]);
+        assert_eq!(listing.unreadable.iter().map(|skipped| skipped.entry.as_str()).collect::<Vec<_>>(), ["junk", "1"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Follows the list of a cluster by reading it again and again: whole states, so that no change is missed for good.
 
-use crate::discovery::Backend;
+use crate::discovery::{Backend, Scope};
 use crate::policy::watch::{Event, Input, Watch};
 use tokio::time::{Instant, sleep_until};
 
@@ -19,7 +19,7 @@ impl Watcher {
     /// Cancel-safe: a reading that is dropped is made anew by the next call.
     pub async fn next(&mut self) -> Vec<Event> {
         sleep_until(self.due).await;
-        let input = match self.backend.list().await {
+        let input = match self.backend.list(Scope::Active).await {
             Ok(listing) => Input::Listed(listing),
             Err(error) => Input::Failed { error: error.to_string(), retry_after: error.retry_after() },
         };
@@ -48,8 +48,12 @@ mod tests {
         async fn deregister(&self, _: &NodeAddress) -> Result<(), BackendError> {
             panic!("a watcher never writes")
         }
-        async fn list(&self) -> Result<Listing, BackendError> {
+        async fn list(&self, scope: Scope) -> Result<Listing, BackendError> {
+            assert_eq!(scope, Scope::Active, "a drained node has left");
             self.0.lock().expect("no test panics with it").remove(0)
+        }
+        async fn mark_drained(&self, _: &NodeAddress, _: Option<&str>, _: Duration) -> Result<(), BackendError> {
+            panic!("a watcher never writes")
         }
     }
 

@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
-use swarm_agent::discovery::{Backend, Timeouts, token};
+use swarm_agent::discovery::{Backend, Scope, Timeouts, token};
 use swarm_agent::model::{DiscoveryUrl, NodeAddress, ServerUrl};
 
 pub type Outcome = Result<(), Box<dyn std::error::Error>>;
@@ -107,7 +107,12 @@ pub fn backend(server: SocketAddr, token: &str) -> Box<dyn Backend> {
 }
 
 pub async fn listed(backend: &dyn Backend) -> Vec<String> {
-    backend.list().await.expect("a list").nodes.iter().map(ToString::to_string).collect()
+    backend.list(Scope::Active).await.expect("a list").nodes.iter().map(ToString::to_string).collect()
+}
+
+/// The drained nodes in a list of all, as `list --all` prints them.
+pub async fn drained(backend: &dyn Backend) -> Vec<String> {
+    backend.list(Scope::All).await.expect("a list").drained.iter().map(ToString::to_string).collect()
 }
 
 /// Asks again until the list is as expected.

@@ -77,3 +77,6 @@ fn word(state: Overall) -> &'static str {
 fn gist(report: &Report) -> (Overall, &str, &[String]) {
     (report.state, &report.summary, &report.problems)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! Under paused time, with a discovery service that does what a real one can't be made to do on demand.
 
 use super::*;
-use crate::discovery::{Backend, Listing};
+use crate::discovery::{Backend, Listing, Scope};
 use crate::model::{AddressState, AdvertiseCheck, Backoff, Drain, EngineHealth, Finding, Reach, RegistrationStatus};
 use crate::policy::registration::Pace;
 use crate::service::Outlook;
@@ -74,8 +74,17 @@ impl Backend for World {
         self.happen(format!("deregister {address}")).await
     }
 
-    async fn list(&self) -> Result<Listing, BackendError> {
+    async fn list(&self, _: Scope) -> Result<Listing, BackendError> {
         unreachable!("the registrar never lists")
+    }
+
+    async fn mark_drained(
+        &self,
+        address: &NodeAddress,
+        reason: Option<&str>,
+        ttl: Duration,
+    ) -> Result<(), BackendError> {
+        self.happen(format!("mark {address} {reason:?} {}", ttl.as_secs())).await
     }
 }
 

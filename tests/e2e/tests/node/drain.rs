@@ -98,7 +98,7 @@ fn a_drain_can_end_by_itself_and_needs_no_disk() -> TestResult {
     for (flags, part) in [
         (&["--for", "0s"][..], "more than 0"),
         (&["--for", "soon"], "write it like"),
-        (&["--reason", "a\nb"], "line break"),
+        (&["--reason", "a\nb"], "control character"),
     ] {
         let wrong = node.run(["swarm-agent", "drain"].into_iter().chain(flags.iter().copied()))?;
         assert_eq!(wrong.status, 64, "{wrong:?}");
