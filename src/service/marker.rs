@@ -77,3 +77,107 @@ impl Marker {
         Some(Mark { address: address.clone(), reason: drain.reason.clone() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::discovery::{Backend, Listing, Scope};
+    use crate::service::beat::Beats;
+    use std::sync::{Arc, Mutex};
+    use tokio::time::sleep;
+
+    /// Notes what is put up.
+    #[derive(Default)]
+    struct Board {
+        marks: Mutex<Vec<String>>,
+        has_room: bool,
+    }
+
+    #[async_trait::async_trait]
+    impl Backend for Board {
+        async fn register(&self, _: &NodeAddress, _: Duration) -> Result<(), BackendError> {
+            unreachable!("a marker registers nothing")
+        }
+        async fn deregister(&self, _: &NodeAddress) -> Result<(), BackendError> {
+            unreachable!("a marker deregisters nothing")
+        }
+        async fn list(&self, _: Scope) -> Result<Listing, BackendError> {
+            unreachable!("a marker lists nothing")
+        }
+        async fn mark_drained(
+            &self,
+            address: &NodeAddress,
+            reason: Option<&str>,
+            ttl: Duration,
+        ) -> Result<(), BackendError> {
+            self.marks.lock().unwrap().push(format!("{address} {} {}", reason.unwrap_or("-"), ttl.as_secs()));
+            if self.has_room { Ok(()) } else { Err(BackendError::NoRoom { server: "disco".into() }) }
+        }
+    }
+
+    struct Running {
+        board: Arc<Board>,
+        drain: watch::Sender<Option<Drain>>,
+        standing: watch::Sender<Standing>,
+        /// Kept, or the marker would hear that it is gone.
+        _address: watch::Sender<AddressState>,
+    }
+
+    fn start(has_room: bool) -> Running {
+        let (board, clock) = (Arc::new(Board { has_room, ..Board::default() }), Clock::of_loops());
+        let (drain, drain_seen) = watch::channel(None);
+        let (standing, standing_seen) = watch::channel(Standing::none());
+        let (address, address_seen) = watch::channel(AddressState::Resolved("10.0.0.5:1".parse().unwrap()));
+        let marker = Marker {
+            site: Site { backend: board.clone(), server: "disco".into(), url: "http://disco/v1/clusters/t".into() },
+            heartbeat: Duration::from_secs(60),
+            ttl: Duration::from_secs(180),
+            drain: drain_seen,
+            standing: standing_seen,
+            address: address_seen,
+            beat: Beats::new(clock).add("marker"),
+            clock,
+        };
+        tokio::spawn(marker.run(CancellationToken::new()));
+        Running { board, drain, standing, _address: address }
+    }
+
+    impl Running {
+        fn drain(&self, reason: Option<&str>) {
+            let reason = reason.map(str::to_owned);
+            let drain = Drain { since: std::time::SystemTime::UNIX_EPOCH, until: None, reason, by: "ann".into() };
+            self.drain.send_replace(Some(drain));
+        }
+
+        fn marks(&self) -> Vec<String> {
+            self.board.marks.lock().unwrap().clone()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drained_node_is_shown_once_its_entry_is_out_and_at_each_heartbeat() {
+        let running = start(true);
+        running.standing.send_modify(|standing| standing.status = RegistrationStatus::Present);
+        sleep(Duration::from_secs(200)).await;
+        running.drain(None);
+        sleep(Duration::from_secs(200)).await;
+        assert!(running.marks().is_empty(), "a node is one or the other");
+        running.standing.send_modify(|standing| standing.status = RegistrationStatus::Absent);
+        sleep(Duration::from_secs(121)).await;
+        assert_eq!(running.marks(), ["10.0.0.5:1 - 180"; 3]);
+        running.drain(Some("kernel"));
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(running.marks()[3..], ["10.0.0.5:1 kernel 180"], "a new reason at once");
+        running.drain.send_replace(None);
+        sleep(Duration::from_secs(600)).await;
+        assert_eq!(running.marks().len(), 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_service_without_room_is_asked_rarely() {
+        let running = start(false);
+        running.drain(None);
+        sleep(Duration::from_secs(4 * 3600 - 60)).await;
+        assert_eq!(running.marks().len(), 4);
+    }
+}
