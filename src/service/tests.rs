@@ -1,0 +1,3 @@
+//! The tasks together, and what stands in for the rest of the world.
+
+pub mod fakes;
