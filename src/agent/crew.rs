@@ -15,7 +15,7 @@ use crate::state::EntriesFile;
 use crate::systemd::UnitSource;
 use crate::systemd::notify::Notifier;
 use crate::systemd::sockets::{self, KeptSockets};
-use crate::telemetry::{Event, Verbosity, emit};
+use crate::telemetry::{Event, Restraint, Verbosity, emit};
 use futures_util::future::join_all;
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -28,6 +28,7 @@ pub struct Crew {
     pub board: Board,
     notifier: Arc<dyn Notifier>,
     verbosity: Verbosity,
+    restraint: Restraint,
     /// What systemd kept for us until a server takes it up.
     kept: KeptSockets,
     /// The cluster of our own server, while there is one.
@@ -59,6 +60,7 @@ impl Crew {
             board: Board::new(),
             notifier: Arc::clone(notifier),
             verbosity: launch.verbosity.clone(),
+            restraint: launch.restraint.clone(),
             kept: KeptSockets::passed(),
             own: None,
             units: build::unit(&launch.loaded.settings.engine),
@@ -125,7 +127,7 @@ impl Crew {
         parts: &BTreeSet<Part>,
     ) {
         if parts.contains(&Part::Status) {
-            let status = build::status(prepared.url.to_string(), &self.notifier, &self.board);
+            let status = build::status(prepared.url.to_string(), &self.notifier, &self.restraint, &self.board);
             self.status = Some(self.tasks.spawn("status", |stop| status.run(stop)));
         }
         if parts.contains(&Part::Registrar) {

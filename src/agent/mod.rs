@@ -17,7 +17,7 @@ use crate::service::api::{Api, ReloadOrder};
 use crate::service::registrar::Farewell;
 use crate::service::watchdog::Watchdog;
 use crate::systemd::notify::{Message, Notifier, SdNotify, watchdog_timeout};
-use crate::telemetry::{Event, Verbosity, emit};
+use crate::telemetry::{Event, Restraint, Verbosity, emit};
 use crew::Crew;
 use plan::Effect;
 use signals::{Signals, Wanted};
@@ -41,6 +41,8 @@ pub struct Launch {
     pub sources: Sources,
     pub loaded: Loaded<AgentSettings>,
     pub verbosity: Verbosity,
+    /// What the log holds back.
+    pub restraint: Restraint,
     /// Where the local API listens.
     pub api_socket: PathBuf,
 }

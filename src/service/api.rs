@@ -70,7 +70,9 @@ impl Api {
 
     async fn serve(&self, socket: LocalSocket, desk: &Desk, stop: CancellationToken) {
         // made when somebody asks, which is rare: until then its code takes no memory
-        let mut serving = pin!(http::serve(socket, || router(desk.clone()), BOUNDS, stop));
+        let place = self.socket.display().to_string();
+        let tell = |trouble| emit(&Event::of_socket(&place, &trouble));
+        let mut serving = pin!(http::serve(socket, || router(desk.clone()), BOUNDS, tell, stop));
         loop {
             // Cancel-safe: the server is pinned outside.
             tokio::select! {

@@ -1,10 +1,11 @@
-//! `STATUS=`: one true line at each transition.
+//! `STATUS=`: one true line at each transition; and in the journal, where transitions were held back.
 
 use super::beat::Beat;
 use super::{Outlook, TICK};
 use crate::model::{Finding, Hosting, Reach, RegistrationStatus, Standing};
 use crate::policy::gate::Verdict;
 use crate::systemd::notify::{Message, Notifier};
+use crate::telemetry::Restraint;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -19,6 +20,7 @@ pub struct Status {
     pub hosting: watch::Receiver<Hosting>,
     /// Why the last reload was rejected, if it was.
     pub trouble: watch::Receiver<Option<String>>,
+    pub restraint: Restraint,
     pub beat: Beat,
 }
 
@@ -32,6 +34,7 @@ impl Status {
                 self.notifier.notify(&[Message::Status(line.clone())]);
                 said = line;
             }
+            self.restraint.tell(&said);
             // Cancel-safe: `changed` marks nothing seen until it returns. A writer that ended is reported by
             // whoever owns its task.
             tokio::select! {
@@ -126,6 +129,7 @@ mod tests {
             reach: watch::channel(reach).1,
             hosting: watch::channel(Hosting::Elsewhere).1,
             trouble: watch::channel(None).1,
+            restraint: Restraint::default(),
             beat: beats.add("status"),
         };
         status.line()
