@@ -38,7 +38,7 @@ setup-build:
 	@scripts/setup build
 
 .PHONY: check
-check: setup-build ## formatting, lints, unit tests, units, polkit rule, scripts: seconds after the first time
+check: setup-build ## formatting, lints, unit tests, units, catalog, polkit rule, scripts: seconds after the first time
 	@$(STEP) --begin
 	@$(MAKE) check-steps
 	@$(STEP) --end
@@ -49,6 +49,7 @@ check-steps:
 	@$(STEP) 'lints' cargo clippy --workspace --all-targets --locked -- -D warnings
 	@$(STEP) 'unit tests' cargo test --workspace --lib --bins --locked -- --quiet
 	@$(STEP) 'units: systemd-analyze' scripts/check-units
+	@$(STEP) 'catalog: journalctl' scripts/check-catalog
 	@$(STEP) 'polkit rule' duk packaging/polkit/test/polkit.js packaging/polkit/50-swarm-agent.rules packaging/polkit/test/cases.js
 	@$(STEP) 'shell scripts' shellcheck .ci/run scripts/* debian/swarm-agent.prerm debian/swarm-agent.postrm
 

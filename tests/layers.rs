@@ -87,6 +87,32 @@ fn no_file_imports_upwards() {
     assert!(seen.contains_key("service") && seen.contains_key("agent"), "nothing was read: {seen:?}");
 }
 
+/// What the journal gets at level info and above is an event, with a MESSAGE_ID and a text in the catalog.
+#[test]
+fn whoever_has_something_to_say_emits_an_event() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    rust_files(&src, &mut files);
+    let (mut wrong, mut debugging) = (Vec::new(), 0);
+    for file in files {
+        let inside = file.strip_prefix(&src).unwrap().display().to_string();
+        if inside.starts_with("telemetry/") || inside.ends_with("/tests.rs") || inside.contains("/tests/") {
+            continue;
+        }
+        let text = fs::read_to_string(&file).unwrap();
+        for (number, line) in text.split("#[cfg(test)]").next().unwrap_or_default().lines().enumerate() {
+            let code = line.split("//").next().unwrap_or_default();
+            debugging += code.matches("debug!(").count();
+            let loud = ["info!(", "warn!(", "error!(", "tracing::event!("].iter().any(|name| code.contains(name));
+            if loud && !code.contains("compile_error!(") {
+                wrong.push(format!("src/{inside}:{}: {}", number + 1, code.trim()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "make it an event of src/telemetry/events:\n{}", wrong.join("\n"));
+    assert!(debugging > 0, "nothing was read");
+}
+
 /// The runtime's clock can be paused in tests; the standard one can't. Printing belongs to the command line.
 #[test]
 fn tasks_use_the_runtimes_clock_and_only_the_command_line_prints() {

@@ -23,6 +23,7 @@ use crate::state::EntriesFile;
 use crate::systemd::UnitSource;
 use crate::systemd::bus::SystemdUnit;
 use crate::systemd::notify::Notifier;
+use crate::telemetry::{Event, Restraint, emit};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,7 +87,7 @@ pub fn verifier(settings: &AgentSettings, board: &Board) -> Option<Verifier> {
     })
 }
 
-pub fn status(server: String, notifier: &Arc<dyn Notifier>, board: &Board) -> Status {
+pub fn status(server: String, notifier: &Arc<dyn Notifier>, restraint: &Restraint, board: &Board) -> Status {
     Status {
         notifier: Arc::clone(notifier),
         server,
@@ -96,6 +97,7 @@ pub fn status(server: String, notifier: &Arc<dyn Notifier>, board: &Board) -> St
         hosting: board.hosting.subscribe(),
         reading: board.reading.subscribe(),
         line: board.line.clone(),
+        restraint: restraint.clone(),
         beat: board.beats.add("status"),
     }
 }
@@ -189,10 +191,10 @@ pub fn site(settings: &DiscoverySettings, url: &DiscoveryUrl) -> Result<Site, Ba
 
 /// An entry at a URL that this version can't read stays until its ttl ends; there is nothing else to do.
 fn former(settings: &DiscoverySettings, entry: HeldEntry, now: Moment) -> Option<Former> {
-    let url = match entry.url.parse() {
+    let url = match entry.url.parse::<DiscoveryUrl>() {
         Ok(url) => url,
         Err(error) => {
-            tracing::warn!(%error, address = %entry.address, "an entry of a former version is left to its ttl");
+            emit(&Event::EntryAbandoned { address: &entry.address.to_string(), error: &error.to_string() });
             return None;
         }
     };

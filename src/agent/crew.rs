@@ -16,7 +16,7 @@ use crate::state::EntriesFile;
 use crate::systemd::UnitSource;
 use crate::systemd::notify::{Notifier, watchdog_timeout};
 use crate::systemd::sockets::{self, KeptSockets};
-use crate::telemetry::{Event, LogCounts, Verbosity, emit};
+use crate::telemetry::{Event, Restraint, Verbosity, emit};
 use futures_util::future::join_all;
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -29,7 +29,7 @@ pub struct Crew {
     pub board: Board,
     notifier: Arc<dyn Notifier>,
     verbosity: Verbosity,
-    log: LogCounts,
+    restraint: Restraint,
     /// What systemd kept for us until a server takes it up.
     kept: KeptSockets,
     /// The cluster of our own server, while there is one.
@@ -66,7 +66,7 @@ impl Crew {
             )),
             notifier: Arc::clone(notifier),
             verbosity: launch.verbosity.clone(),
-            log: launch.log.clone(),
+            restraint: launch.restraint.clone(),
             kept: KeptSockets::passed(),
             own: None,
             units: build::unit(&launch.loaded.settings.engine),
@@ -140,7 +140,7 @@ impl Crew {
         parts: &BTreeSet<Part>,
     ) {
         if parts.contains(&Part::Status) {
-            let status = build::status(prepared.url.to_string(), &self.notifier, &self.board);
+            let status = build::status(prepared.url.to_string(), &self.notifier, &self.restraint, &self.board);
             self.status = Some(self.tasks.spawn("status", |stop| status.run(stop)));
         }
         if parts.contains(&Part::Marker) {
@@ -158,7 +158,7 @@ impl Crew {
         Readings {
             reporter: self.board.reporter(watchdog_timeout()),
             metrics: Arc::clone(&self.board.metrics),
-            log: self.log.clone(),
+            log: self.restraint.clone(),
             stop: CancellationToken::new(),
         }
     }

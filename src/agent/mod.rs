@@ -19,7 +19,7 @@ use crate::service::registrar::Farewell;
 use crate::service::watchdog::Watchdog;
 use crate::state::DrainFile;
 use crate::systemd::notify::{Message, Notifier, SdNotify, watchdog_timeout};
-use crate::telemetry::{Event, LogCounts, Verbosity, emit};
+use crate::telemetry::{Event, Restraint, Verbosity, emit};
 use board::Board;
 use crew::Crew;
 use plan::Effect;
@@ -44,7 +44,8 @@ pub struct Launch {
     pub sources: Sources,
     pub loaded: Loaded<AgentSettings>,
     pub verbosity: Verbosity,
-    pub log: LogCounts,
+    /// What the log holds back.
+    pub restraint: Restraint,
     /// Where the local API listens.
     pub api_socket: PathBuf,
 }

@@ -1,6 +1,7 @@
 //! Running tasks: each can be stopped alone, and one that ends by itself is noticed.
 
 use super::AgentError;
+use crate::telemetry::{Event, emit};
 use std::future::Future;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -66,7 +67,7 @@ impl<T> Task<T> {
         match timeout(STOP_LIMIT, self.result).await {
             Ok(result) => result.ok(),
             Err(_) => {
-                tracing::warn!(task = self.name, "the task did not end in time");
+                emit(&Event::TaskCutOff { name: self.name });
                 self.abort.abort();
                 None
             }

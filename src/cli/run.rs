@@ -35,12 +35,11 @@ pub fn with(sources: &Sources) -> Result<(), Failure> {
     let loaded = load_agent(sources).map_err(|errors| log::invalid_configuration(&errors))?;
     let telemetry = log::init(loaded.settings.log_level)?;
     let runtime = super::runtime()?;
-    let (sources, verbosity) = (sources.clone(), telemetry.verbosity());
     let launch = Launch {
-        sources,
+        sources: sources.clone(),
         loaded,
-        verbosity,
-        log: crate::telemetry::LogCounts,
+        verbosity: telemetry.verbosity(),
+        restraint: telemetry.restraint(),
         api_socket: super::local::default_socket(),
     };
     let outcome = runtime.block_on(agent::run(launch));

@@ -7,6 +7,7 @@ use super::{log, notify};
 use crate::config::settings::ServerSettings;
 use crate::config::{Flag, load_server};
 use crate::discovery_server::{self, Serving};
+use crate::telemetry::{Event, Restraint, emit};
 use std::pin::pin;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -43,12 +44,12 @@ impl Serve {
         });
         let sources = self.config.sources_below(outer.flag()).with_flags(directory);
         let settings = load_server(&sources).map_err(|errors| log::invalid_configuration(&errors))?.settings;
-        let _telemetry = log::init(settings.log_level)?;
-        super::runtime()?.block_on(serve(&settings))
+        let telemetry = log::init(settings.log_level)?;
+        super::runtime()?.block_on(serve(&settings, &telemetry.restraint()))
     }
 }
 
-async fn serve(settings: &ServerSettings) -> Result<(), Failure> {
+async fn serve(settings: &ServerSettings, restraint: &Restraint) -> Result<(), Failure> {
     // the handlers are in place before anybody is told that we serve
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::other)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::other)?;
@@ -60,14 +61,14 @@ async fn serve(settings: &ServerSettings) -> Result<(), Failure> {
     // Cancel-safe: the server is pinned outside and goes on below; a signal ends the wait once.
     let early = tokio::select! {
         outcome = &mut serving => Some(outcome),
-        never = notify::follow(status) => match never {},
+        never = notify::follow(status, restraint) => match never {},
         _ = terminate.recv() => None,
         _ = interrupt.recv() => None,
     };
     let outcome = match early {
         Some(outcome) => outcome,
         None => {
-            tracing::info!("stopping");
+            emit(&Event::ServerStopping);
             notify::stopping();
             stop.cancel();
             serving.await

@@ -24,6 +24,7 @@ pub use store::StoreError;
 
 use crate::http;
 use crate::model::Token;
+use crate::telemetry::{Event, emit};
 use keeper::Keeper;
 use std::fmt;
 use std::io;
@@ -33,7 +34,6 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
 
 const REPORT_INTERVAL: Duration = Duration::from_secs(2);
 /// How long the last beats may take to get to the disk. They may be lost, so a sick disk need not
@@ -98,10 +98,12 @@ pub async fn run(
         keeper.ensure(token).await.map_err(|refusal| ServerError::Cluster(refusal.to_string()))?;
     }
     let address = listener.local_addr().map_err(ServerError::Socket)?;
-    info!("listening on {address}");
+    let place = address.to_string();
+    emit(&Event::ServerListening { address: &place });
     let router = api::router(keeper.clone());
+    let tell = |trouble| emit(&Event::of_socket(&place, &trouble));
     let ended = tokio::select! {
-        () = http::serve(listener, || router.clone(), limits::BOUNDS, stop) => false,
+        () = http::serve(listener, || router.clone(), limits::BOUNDS, tell, stop) => false,
         () = report(&keeper, address, &status) => false,
         // a oneshot: nothing is lost when another arm wins
         () = writer.ended() => true,

@@ -10,12 +10,12 @@ use super::roster::{Change, Roster};
 use super::store::{Store, StoreError, Stored};
 use crate::model::Moment;
 use crate::policy::lease::{Ledger, reserve};
+use crate::telemetry::{Event, emit};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 use tokio::sync::oneshot;
-use tracing::{info, warn};
 
 /// While the store can't be written, the log says so at most this often.
 const COMPLAINT: Duration = Duration::from_secs(60);
@@ -83,7 +83,7 @@ fn restore(stored: Stored, resumed: Moment) -> (Roster, Vec<Change>) {
         }
     }
     let (clusters, nodes) = roster.count(resumed);
-    info!(clusters, nodes, "opened the store");
+    emit(&Event::StoreOpened { clusters, nodes });
     (roster, spent)
 }
 
@@ -161,7 +161,7 @@ impl Writer {
             return Err(Refusal::Store);
         }
         if self.complaint.take().is_some() {
-            info!("the store can be written again");
+            emit(&Event::StoreRecovered);
         }
         self.memory.with(|roster, _| changes.into_iter().for_each(|change| roster.apply(change)));
         Ok(())
@@ -184,7 +184,7 @@ impl Writer {
     fn complain(&mut self, error: &StoreError) {
         let now = self.memory.clock.now();
         if self.complaint.is_none_or(|last| now.since(last) >= COMPLAINT) {
-            warn!(%error, "can't store changes; entries that are known stay listed, others are refused");
+            emit(&Event::StoreFailing { error: &error.to_string() });
             self.complaint = Some(now);
         }
     }

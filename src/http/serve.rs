@@ -1,5 +1,6 @@
 //! Connections: how many, how slow, and how they end.
 
+use crate::model::SocketTrouble;
 use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -15,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::debug;
 
 /// Requests are small; hyper would let a head grow to hundreds of KiB.
 const BUFFER_BYTES: usize = 16 << 10;
@@ -58,8 +59,15 @@ impl Socket for TcpListener {
     }
 }
 
-/// Serves until `stop`, then lets requests under way finish for a short while. `router` is called for each connection.
-pub async fn serve<S: Socket>(socket: S, router: impl Fn() -> Router, bounds: Bounds, stop: CancellationToken) {
+/// Serves until `stop`, then lets requests under way finish for a short while. `router` is called for each connection;
+/// `tell` hears of trouble, at most once a minute of each kind.
+pub async fn serve<S: Socket>(
+    socket: S,
+    router: impl Fn() -> Router,
+    bounds: Bounds,
+    tell: impl Fn(SocketTrouble),
+    stop: CancellationToken,
+) {
     let slots = Arc::new(Semaphore::new(bounds.connections));
     let mut connections = JoinSet::new();
     let mut complained = None;
@@ -73,7 +81,9 @@ pub async fn serve<S: Socket>(socket: S, router: impl Fn() -> Router, bounds: Bo
                     connections.spawn(connection(stream, router, bounds, stop.clone(), slot));
                 }
                 Err(error) => {
-                    complain(&mut complained, &error);
+                    if due(&mut complained) {
+                        tell(SocketTrouble::Accept(error.to_string()));
+                    }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },
@@ -83,7 +93,7 @@ pub async fn serve<S: Socket>(socket: S, router: impl Fn() -> Router, bounds: Bo
     drop(socket);
     let drained = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(bounds.drain, drained).await.is_err() {
-        warn!(connections = connections.len(), "cut off requests that did not finish in time");
+        tell(SocketTrouble::CutOff(connections.len()));
         connections.shutdown().await;
     }
 }
@@ -123,9 +133,11 @@ async fn connection(
     }
 }
 
-fn complain(last: &mut Option<tokio::time::Instant>, error: &io::Error) {
-    if last.is_none_or(|last| last.elapsed() >= COMPLAINT) {
-        warn!(%error, "can't accept connections");
+/// Whether there may be a complaint now; then it counts as made.
+fn due(last: &mut Option<tokio::time::Instant>) -> bool {
+    let due = last.is_none_or(|last| last.elapsed() >= COMPLAINT);
+    if due {
         *last = Some(tokio::time::Instant::now());
     }
+    due
 }

@@ -2,6 +2,7 @@
 //! no clock, so that every case can be tested as a table.
 
 pub mod advertise;
+pub mod chatter;
 pub mod checkup;
 pub mod freshness;
 pub mod gate;

@@ -92,7 +92,9 @@ impl Api {
 
     async fn serve(&self, socket: LocalSocket, stop: CancellationToken) {
         // made when somebody asks, which is rare: until then its code takes no memory
-        let mut serving = pin!(http::serve(socket, || router(self.desk.clone()), BOUNDS, stop));
+        let place = self.socket.display().to_string();
+        let tell = |trouble| emit(&Event::of_socket(&place, &trouble));
+        let mut serving = pin!(http::serve(socket, || router(self.desk.clone()), BOUNDS, tell, stop));
         loop {
             // Cancel-safe: the server is pinned outside.
             tokio::select! {

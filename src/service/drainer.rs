@@ -3,6 +3,7 @@
 use super::TICK;
 use super::beat::Beat;
 use super::clock::Clock;
+use crate::model::moment::utc;
 use crate::model::{Drain, DrainWish, Limiter, Moment};
 use crate::state::{DrainRecord, StateError};
 use crate::telemetry::{Event, emit};
@@ -108,7 +109,7 @@ impl Drainer {
     async fn end(&mut self, watch: &mut Watch) {
         self.drain.send_replace(None);
         watch.ends = Ends::Never;
-        emit(&Event::Undrained { reason: "its time is over" });
+        emit(&Event::Undrained { by: None });
         let _ = self.save(watch).await;
     }
 
@@ -120,8 +121,8 @@ impl Drainer {
             wish.at(self.clock.date(), by.clone())
         });
         match (&former, &drain) {
-            (_, Some(drain)) => emit(&Event::Drained { drain }),
-            (Some(_), None) => emit(&Event::Undrained { reason: &format!("by {by}") }),
+            (_, Some(drain)) => say(drain),
+            (Some(_), None) => emit(&Event::Undrained { by: Some(&by) }),
             (None, None) => {}
         }
         if drain.is_none() {
@@ -151,6 +152,12 @@ impl Drainer {
         }
         kept
     }
+}
+
+fn say(drain: &Drain) {
+    let until = drain.until.map(|until| utc(until).to_string());
+    let reason = drain.reason.as_deref().unwrap_or_default();
+    emit(&Event::Drained { by: &drain.by, reason, until: until.as_deref() });
 }
 
 #[cfg(test)]

@@ -50,7 +50,9 @@ impl Exposer {
 
     async fn serve(&self, listener: TcpListener, stop: CancellationToken) {
         let router = || Router::new().route("/metrics", get(metrics)).with_state(self.readings.clone());
-        let mut serving = pin!(http::serve(listener, router, BOUNDS, stop));
+        let place = self.listen.to_string();
+        let tell = |trouble| emit(&Event::of_socket(&place, &trouble));
+        let mut serving = pin!(http::serve(listener, router, BOUNDS, tell, stop));
         loop {
             // Cancel-safe: the server is pinned outside.
             tokio::select! {

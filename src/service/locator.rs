@@ -108,47 +108,9 @@ fn report(state: &AddressState) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Interface, InterfaceAddress, NetworkView};
-    use crate::network::NetworkError;
     use crate::service::beat::Beats;
+    use crate::service::tests::fakes::Host;
     use crate::service::watchdog::STALE_AFTER;
-    use std::sync::{Arc, Mutex};
-    use tokio::sync::Notify;
-
-    /// A host with eth0, whose addresses the test sets.
-    #[derive(Clone, Default)]
-    struct Host {
-        addresses: Arc<Mutex<Vec<&'static str>>>,
-        change: Arc<Notify>,
-        looks: Arc<Mutex<u32>>,
-        deaf: bool,
-    }
-
-    #[async_trait::async_trait]
-    impl Network for Host {
-        async fn look(&self) -> Result<NetworkView, NetworkError> {
-            *self.looks.lock().unwrap() += 1;
-            let ip = |text: &&str| InterfaceAddress { ip: text.parse().unwrap(), passing: false };
-            let addresses = self.addresses.lock().unwrap().iter().map(ip).collect();
-            let eth0 = Interface { name: "eth0".into(), up: true, running: true, addresses };
-            Ok(NetworkView { interfaces: vec![eth0], ..NetworkView::default() })
-        }
-
-        async fn changed(&mut self) -> Result<(), NetworkError> {
-            if self.deaf {
-                return Err(NetworkError::Timeout(TICK));
-            }
-            self.change.notified().await;
-            Ok(())
-        }
-    }
-
-    impl Host {
-        fn set(&self, addresses: &[&'static str]) {
-            *self.addresses.lock().unwrap() = addresses.to_vec();
-            self.change.notify_one();
-        }
-    }
 
     fn start(host: &Host, wanted: &str) -> (watch::Receiver<AddressState>, Beats, CancellationToken) {
         let clock = Clock::of_loops();
@@ -193,7 +155,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_deaf_locator_still_looks_and_beats() {
-        let host = Host { deaf: true, ..Host::default() };
+        let host = Host::deaf();
         let (seen, beats, _stop) = start(&host, "eth0:1");
         host.set(&["10.0.0.5"]);
         assert_eq!(after(61_000, &seen).await, "10.0.0.5:1");

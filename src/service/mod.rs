@@ -31,6 +31,9 @@ pub mod verifier;
 pub mod watchdog;
 pub mod watcher;
 
+#[cfg(test)]
+mod tests;
+
 use crate::model::EngineHealth;
 use crate::policy::gate::Verdict;
 use std::time::Duration;

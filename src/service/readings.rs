@@ -3,7 +3,7 @@
 use super::reporter::Reporter;
 use crate::model::report::Report;
 use crate::model::{EngineHealth, Finding, Hosting, Moment, RegistrationStatus, UnitView};
-use crate::telemetry::LogCounts;
+use crate::telemetry::Restraint;
 use crate::telemetry::metrics::{CONTENT_TYPE, Metrics, Sample};
 use axum::Json;
 use axum::body::Body;
@@ -23,7 +23,7 @@ const AT_LEAST: Duration = Duration::from_secs(3600);
 pub struct Readings {
     pub reporter: Reporter,
     pub metrics: Arc<Metrics>,
-    pub log: LogCounts,
+    pub log: Restraint,
     /// Ends those who watch.
     pub stop: CancellationToken,
 }

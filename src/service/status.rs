@@ -1,10 +1,11 @@
-//! `STATUS=`: one true line at each transition.
+//! `STATUS=`: one true line at each transition; and in the journal, where transitions were held back.
 
 use super::beat::Beat;
 use super::{Outlook, TICK};
 use crate::model::{Finding, Hosting, Reach, Reading, RegistrationStatus, Standing};
 use crate::policy::gate::Verdict;
 use crate::systemd::notify::{Message, Notifier};
+use crate::telemetry::Restraint;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -20,6 +21,7 @@ pub struct Status {
     pub reading: watch::Receiver<Reading>,
     /// For those who want to know what systemd was told.
     pub line: watch::Sender<String>,
+    pub restraint: Restraint,
     pub beat: Beat,
 }
 
@@ -34,6 +36,7 @@ impl Status {
                 self.line.send_replace(line.clone());
                 said = line;
             }
+            self.restraint.tell(&said);
             // Cancel-safe: `changed` marks nothing seen until it returns. A writer that ended is reported by
             // whoever owns its task.
             tokio::select! {
@@ -130,6 +133,7 @@ mod tests {
             hosting: watch::channel(Hosting::Elsewhere).1,
             reading: watch::channel(Reading::default()).1,
             line: watch::channel(String::new()).0,
+            restraint: Restraint::default(),
             beat: beats.add("status"),
         };
         status.line()

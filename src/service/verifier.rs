@@ -117,22 +117,10 @@ mod tests {
     use super::*;
     use crate::model::{Answer, EngineInfo, ReachFault};
     use crate::service::beat::Beats;
+    use crate::service::tests::fakes::Street;
     use std::sync::Mutex;
     use std::time::Duration;
     use tokio::time::sleep;
-
-    /// What answers at every address, and how often it was asked.
-    struct Street(Mutex<(Result<Answer, ReachFault>, u32)>);
-
-    #[async_trait::async_trait]
-    impl Door for Street {
-        async fn knock(&self, _: &NodeAddress) -> Result<Answer, ReachFault> {
-            sleep(Duration::from_millis(10)).await;
-            let mut inner = self.0.lock().unwrap();
-            inner.1 += 1;
-            inner.0.clone()
-        }
-    }
 
     fn outlook(verdict: Verdict) -> Outlook {
         let info = EngineInfo { id: "AB".into(), version: "20".into(), containers_running: 0 };

@@ -1,16 +1,20 @@
-//! Journal entries: where they go (`init`), how they get there without ever blocking a loop (`queue`), and
-//! which there are (`events`).
+//! Journal entries: where they go (`init`), how they get there without ever blocking a loop (`queue`), what of them is
+//! held back (`restraint`), and which there are (`events`).
 
 pub mod events;
 pub mod metrics;
 mod queue;
+mod restraint;
 mod stderr;
 
 pub use events::{Event, emit};
+pub use restraint::Restraint;
 
 use std::io;
 use std::os::fd::AsFd;
+use std::time::Duration;
 use tracing::level_filters::LevelFilter;
+use tracing::{Dispatch, Subscriber};
 use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::Registry;
 use tracing_subscriber::filter::Targets;
@@ -18,16 +22,19 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::reload;
 
 pub const IDENTIFIER: &str = "swarm-agent";
+/// The targets of our own modules begin so.
+const OURS: &str = "swarm_agent";
 
 /// Delivers what is queued when it is dropped, within a second.
 pub struct Telemetry {
     flush: queue::Flush,
     verbosity: Verbosity,
+    restraint: Restraint,
 }
 
 impl Drop for Telemetry {
     fn drop(&mut self) {
-        self.flush.flush(std::time::Duration::from_secs(1));
+        self.flush(Duration::from_secs(1));
     }
 }
 
@@ -35,33 +42,35 @@ impl Telemetry {
     pub fn verbosity(&self) -> Verbosity {
         self.verbosity.clone()
     }
-}
 
-#[derive(Clone, Default)]
-pub struct LogCounts;
-impl LogCounts {
-    pub fn dropped(&self) -> u64 {
-        0
+    pub fn restraint(&self) -> Restraint {
+        self.restraint.clone()
     }
-    pub fn held(&self) -> u64 {
-        0
+
+    /// Waits until everything logged so far has been written, at most for `patience`.
+    pub fn flush(&self, patience: Duration) {
+        self.flush.flush(patience);
     }
 }
 
 /// What is logged, changed while the log goes on.
 #[derive(Clone)]
-pub struct Verbosity(reload::Handle<Targets, Registry>);
+pub struct Verbosity {
+    filter: reload::Handle<Targets, Registry>,
+    restraint: Restraint,
+}
 
 impl Verbosity {
     pub fn set(&self, level: LevelFilter) {
-        if let Err(error) = self.0.reload(targets(level)) {
-            tracing::warn!(%error, "the log level stays as it is");
+        match self.filter.reload(targets(level)) {
+            Ok(()) => self.restraint.set(level),
+            Err(error) => emit(&Event::LogLevelKept { error: &error.to_string() }),
         }
     }
 }
 
 fn targets(level: LevelFilter) -> Targets {
-    Targets::new().with_target("swarm_agent", level).with_default(LevelFilter::WARN)
+    Targets::new().with_target(OURS, level).with_default(LevelFilter::WARN)
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -78,15 +87,23 @@ pub enum TelemetryError {
 pub fn init(level: LevelFilter, journal_stream: Option<&str>) -> Result<Telemetry, TelemetryError> {
     let native = stderr_is_journal(journal_stream).then(journald).and_then(Result::ok);
     let sink = match native {
-        Some(layer) => tracing::Dispatch::new(Registry::default().with(layer)),
+        Some(layer) => Dispatch::new(Registry::default().with(layer)),
         // journald reads the priority from the prefix when only its stream can be reached
-        None => tracing::Dispatch::new(Registry::default().with(stderr::Stderr { prefix: journal_stream.is_some() })),
+        None => Dispatch::new(Registry::default().with(stderr::Stderr { prefix: journal_stream.is_some() })),
     };
-    let (layer, flush) = queue::start(sink).map_err(TelemetryError::Thread)?;
+    let (subscriber, telemetry) = to(sink, level)?;
+    tracing::subscriber::set_global_default(subscriber).map_err(|_| TelemetryError::Twice)?;
+    Ok(telemetry)
+}
+
+/// The whole way of an entry to `sink`, not yet anybody's default.
+pub fn to(sink: Dispatch, level: LevelFilter) -> Result<(impl Subscriber + Send + Sync, Telemetry), TelemetryError> {
+    let restraint = Restraint::default();
+    restraint.set(level);
+    let (layer, flush) = queue::start(sink, restraint.clone()).map_err(TelemetryError::Thread)?;
     let (filter, handle) = reload::Layer::new(targets(level));
-    tracing::subscriber::set_global_default(Registry::default().with(filter).with(layer))
-        .map_err(|_| TelemetryError::Twice)?;
-    Ok(Telemetry { flush, verbosity: Verbosity(handle) })
+    let verbosity = Verbosity { filter: handle, restraint: restraint.clone() };
+    Ok((Registry::default().with(filter).with(layer), Telemetry { flush, verbosity, restraint }))
 }
 
 fn journald() -> io::Result<tracing_journald::Layer> {

@@ -1,5 +1,10 @@
-//! Log entries on their way off the runtime: a journald that hangs blocks the writer's thread, never a loop.
+//! Log entries on their way off the runtime: a journald that hangs blocks the writer's thread, never a loop. What there is
+//! too much of is held back before it gets on its way.
 
+use super::restraint::Restraint;
+use super::{OURS, events};
+use crate::policy::chatter::Word;
+use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -37,6 +42,7 @@ enum Owned {
 pub struct Queue {
     items: mpsc::SyncSender<Item>,
     dropped: Arc<AtomicU64>,
+    restraint: Restraint,
 }
 
 pub struct Flush(mpsc::SyncSender<Item>);
@@ -53,10 +59,10 @@ impl Flush {
 }
 
 /// A layer that queues, and a thread that writes the queue to `sink`.
-pub fn start(sink: Dispatch) -> io::Result<(Queue, Flush)> {
+pub fn start(sink: Dispatch, restraint: Restraint) -> io::Result<(Queue, Flush)> {
     let (items, receiver) = mpsc::sync_channel(CAPACITY);
     let dropped = Arc::new(AtomicU64::new(0));
-    let queue = Queue { items: items.clone(), dropped: Arc::clone(&dropped) };
+    let queue = Queue { items: items.clone(), dropped: Arc::clone(&dropped), restraint };
     thread::Builder::new().name("log".to_owned()).spawn(move || {
         tracing::dispatcher::with_default(&sink, || write(&receiver, &dropped));
     })?;
@@ -66,7 +72,7 @@ pub fn start(sink: Dispatch) -> io::Result<(Queue, Flush)> {
 fn write(items: &mpsc::Receiver<Item>, dropped: &AtomicU64) {
     for item in items {
         match item {
-            Item::Record(record) => record.replay(),
+            Item::Record(record) => record.write(),
             Item::Flush(done) => {
                 // whoever waited may have given up
                 let _ = done.send(());
@@ -74,7 +80,7 @@ fn write(items: &mpsc::Receiver<Item>, dropped: &AtomicU64) {
         }
         let count = dropped.swap(0, Ordering::Relaxed);
         if count > 0 {
-            super::emit(&super::Event::LogDropped { count });
+            events::emit(&events::Event::LogDropped { count });
         }
     }
 }
@@ -83,13 +89,59 @@ impl<S: Subscriber> Layer<S> for Queue {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut record = Record { metadata: event.metadata(), values: Vec::new() };
         event.record(&mut record);
+        let held_before = match record.event().map(|name| self.restraint.judge(name)) {
+            None => 0,
+            Some(Word::Say { held_before }) => held_before,
+            Some(Word::Hold) => return,
+        };
+        record.mention(held_before);
         if self.items.try_send(Item::Record(record)).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.restraint.count_dropped();
         }
     }
 }
 
 impl Record {
+    /// The name of the event; whatever a library logs is one of its own.
+    fn event(&self) -> Option<&str> {
+        match self.is_ours() {
+            true => self.text("swarm_agent_event"),
+            false => Some(events::LIBRARY_WARNING),
+        }
+    }
+
+    fn is_ours(&self) -> bool {
+        self.metadata.target().starts_with(OURS)
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        self.values.iter().find(|(field, _)| field.name() == name).and_then(|(_, value)| match value {
+            Owned::Text(text) => Some(text.as_str()),
+            _ => None,
+        })
+    }
+
+    /// Says in the message how many like this one were held back before it.
+    fn mention(&mut self, held_before: u32) {
+        let message = self.values.iter_mut().find(|(field, _)| field.name() == "message");
+        if let Some((_, Owned::Text(text))) = message.filter(|_| held_before > 0) {
+            let were = if held_before == 1 { "was" } else { "were" };
+            let _ = write!(text, " ({held_before} like this {were} held back before it)");
+        }
+    }
+
+    fn write(&self) {
+        if self.is_ours() {
+            return self.replay();
+        }
+        let mut message = self.text("message").unwrap_or_default().to_owned();
+        for (field, value) in self.values.iter().filter(|(field, _)| field.name() != "message") {
+            let _ = write!(message, " {}={value}", field.name());
+        }
+        events::emit(&events::Event::LibraryWarning { module: self.metadata.target(), message: message.trim_start() });
+    }
+
     /// Sends the entry again, to this thread's subscriber.
     fn replay(&self) {
         let Some(unused) = self.metadata.fields().iter().next() else { return };
@@ -109,6 +161,18 @@ impl Owned {
             Self::Unsigned(value) => value,
             Self::Float(value) => value,
             Self::Bool(value) => value,
+        }
+    }
+}
+
+impl fmt::Display for Owned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(value) => value.fmt(f),
+            Self::Signed(value) => value.fmt(f),
+            Self::Unsigned(value) => value.fmt(f),
+            Self::Float(value) => value.fmt(f),
+            Self::Bool(value) => value.fmt(f),
         }
     }
 }
@@ -140,66 +204,4 @@ impl Visit for Record {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::Mutex;
-    use tracing_subscriber::Registry;
-    use tracing_subscriber::layer::SubscriberExt;
-
-    /// Writes what arrives as `name=value` lines; the first entry waits until it may go on.
-    struct Sink {
-        lines: Arc<Mutex<Vec<String>>>,
-        gate: Mutex<Option<mpsc::Receiver<()>>>,
-    }
-
-    impl<S: Subscriber> Layer<S> for Sink {
-        fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-            if let Some(gate) = self.gate.lock().unwrap().take() {
-                let _ = gate.recv();
-            }
-            let mut line = String::new();
-            event.record(&mut |field: &Field, value: &dyn fmt::Debug| line.push_str(&format!("{field}={value:?} ")));
-            self.lines.lock().unwrap().push(line);
-        }
-    }
-
-    type Lines = Arc<Mutex<Vec<String>>>;
-
-    fn sink() -> (Lines, mpsc::Sender<()>, Dispatch) {
-        let lines = Lines::default();
-        let (open, gate) = mpsc::channel();
-        let sink = Sink { lines: Arc::clone(&lines), gate: Mutex::new(Some(gate)) };
-        (lines, open, Dispatch::new(Registry::default().with(sink)))
-    }
-
-    #[test]
-    fn an_entry_arrives_as_it_was_logged() {
-        let (lines, open, dispatch) = sink();
-        open.send(()).unwrap();
-        let (queue, flush) = start(dispatch).unwrap();
-        tracing::subscriber::with_default(Registry::default().with(queue), || {
-            tracing::info!(message_id = "aa", failures = 3_u64, ok = false, skipped = None::<u64>, "no {}", "answer");
-        });
-        flush.flush(Duration::from_secs(10));
-        assert_eq!(*lines.lock().unwrap(), [r#"message="no answer" message_id="aa" failures=3 ok=false "#]);
-    }
-
-    #[test]
-    fn a_writer_that_hangs_blocks_nobody_and_what_is_lost_is_counted() {
-        let (lines, open, dispatch) = sink();
-        let (queue, flush) = start(dispatch).unwrap();
-        tracing::subscriber::with_default(Registry::default().with(queue), || {
-            for turn in 0..3 * CAPACITY {
-                tracing::info!(turn, "beat");
-            }
-        });
-        open.send(()).unwrap();
-        // the queue is full, so the flush finds no place until the writer has caught up
-        let (done, wait) = mpsc::channel();
-        flush.0.send(Item::Flush(done)).unwrap();
-        wait.recv_timeout(Duration::from_secs(10)).unwrap();
-        let lines = lines.lock().unwrap();
-        let lost = lines.iter().find(|line| line.contains("log entries were dropped")).expect("the loss is said");
-        assert!(lines.len() <= CAPACITY + 4 && lost.contains("20"), "{lost}");
-    }
-}
+mod tests;

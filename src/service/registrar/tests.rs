@@ -1,111 +1,14 @@
 //! Under paused time, with a discovery service that does what a real one can't be made to do on demand.
 
 use super::*;
-use crate::discovery::{Backend, Listing, Scope};
 use crate::model::{AddressState, AdvertiseCheck, Backoff, Drain, EngineHealth, Finding, Reach, RegistrationStatus};
 use crate::policy::registration::Pace;
 use crate::service::Outlook;
 use crate::service::beat::Beats;
+use crate::service::tests::fakes::{Manager, Mood, World};
 use crate::service::watchdog::{STALE_AFTER, Watchdog};
-use crate::state::StateError;
-use crate::systemd::notify::{Message, Notifier};
-use std::sync::Mutex;
+use crate::systemd::notify::Notifier;
 use tokio::time::{sleep, timeout};
-
-/// How the discovery service behaves.
-#[derive(Clone, Copy, PartialEq)]
-enum Mood {
-    Well,
-    /// Fails after the adapter's longest timeout.
-    Slow,
-    /// Never completes: a defect of the adapter.
-    Stuck,
-}
-
-#[derive(Clone)]
-struct World {
-    mood: Arc<Mutex<Mood>>,
-    /// Everything that happened, in order.
-    log: Arc<Mutex<Vec<String>>>,
-    /// Addresses at a server that hangs.
-    lost: Vec<String>,
-}
-
-impl World {
-    fn new(mood: Mood) -> Self {
-        Self { mood: Arc::new(Mutex::new(mood)), log: Arc::default(), lost: Vec::new() }
-    }
-
-    async fn happen(&self, what: String) -> Result<(), BackendError> {
-        self.log.lock().unwrap().push(what);
-        let mood = *self.mood.lock().unwrap();
-        match mood {
-            Mood::Well => return Ok(()),
-            Mood::Slow => sleep(Duration::from_secs(15)).await,
-            Mood::Stuck => std::future::pending().await,
-        }
-        Err(BackendError::Timeout { server: "disco".into(), timeout: Duration::from_secs(15) })
-    }
-
-    fn log(&self) -> Vec<String> {
-        self.log.lock().unwrap().clone()
-    }
-
-    fn site(&self) -> Site {
-        Site { backend: Arc::new(self.clone()), server: "disco".into(), url: "http://disco/v1/clusters/t".into() }
-    }
-
-    fn place(&self, address: &str) -> Place {
-        Place { site: self.site(), address: address.parse().unwrap() }
-    }
-}
-
-#[async_trait::async_trait]
-impl Backend for World {
-    async fn register(&self, address: &NodeAddress, ttl: Duration) -> Result<(), BackendError> {
-        self.happen(format!("register {address} {}", ttl.as_secs())).await
-    }
-
-    async fn deregister(&self, address: &NodeAddress) -> Result<(), BackendError> {
-        if self.lost.contains(&address.to_string()) {
-            self.log.lock().unwrap().push(format!("lost {address}"));
-            std::future::pending::<()>().await;
-        }
-        self.happen(format!("deregister {address}")).await
-    }
-
-    async fn list(&self, _: Scope) -> Result<Listing, BackendError> {
-        unreachable!("the registrar never lists")
-    }
-
-    async fn mark_drained(
-        &self,
-        address: &NodeAddress,
-        reason: Option<&str>,
-        ttl: Duration,
-    ) -> Result<(), BackendError> {
-        self.happen(format!("mark {address} {reason:?} {}", ttl.as_secs())).await
-    }
-}
-
-#[async_trait::async_trait]
-impl HeldEntries for World {
-    async fn keep(&self, entries: &[HeldEntry]) -> Result<(), StateError> {
-        let addresses: Vec<String> = entries.iter().map(|entry| entry.address.to_string()).collect();
-        self.log.lock().unwrap().push(format!("keep [{}]", addresses.join(" ")));
-        Ok(())
-    }
-}
-
-#[derive(Default)]
-struct Pings(Mutex<u32>);
-
-impl Notifier for Pings {
-    fn notify(&self, messages: &[Message]) {
-        assert_eq!(messages, [Message::Watchdog]);
-        *self.0.lock().unwrap() += 1;
-    }
-}
 
 struct Running {
     drain: watch::Sender<Option<Drain>>,
@@ -373,15 +276,15 @@ async fn watched(mood: Mood) -> (u32, bool) {
     let world = World::new(mood);
     let running = start(&world, &[]);
     running.say(Verdict::Open).await;
-    let pings = Arc::new(Pings::default());
+    let manager = Arc::new(Manager::default());
     let Running { beats, stop, outlook: _outlook, farewell: _farewell, address: _address, reach: _reach, .. } = running;
-    let notifier: Arc<dyn Notifier> = pings.clone();
+    let notifier: Arc<dyn Notifier> = manager.clone();
     let watchdog = Watchdog { notifier, beats, timeout: Some(Duration::from_secs(30)) };
     let task = tokio::spawn(watchdog.run(stop.clone()));
     sleep(Duration::from_secs(60)).await;
-    let early = *pings.0.lock().unwrap();
+    let early = *manager.pings.lock().unwrap();
     sleep(Duration::from_secs(600)).await;
-    let late = *pings.0.lock().unwrap() - early;
+    let late = *manager.pings.lock().unwrap() - early;
     stop.cancel();
     timeout(Duration::from_secs(1), task).await.unwrap().unwrap();
     (late, early < 60 / 5)

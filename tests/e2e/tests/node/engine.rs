@@ -78,6 +78,8 @@ fn an_engine_is_never_resurrected_in_200_cycles_of_stop_and_start() -> TestResul
     assert_eq!(node.unit("docker.service")?.active_state(), "inactive");
     assert_eq!(starts(node)? - before, CYCLES as usize, "somebody else started docker.service");
     assert_eq!(node.unit("swarm-agent.service")?.n_restarts(), 0);
+    let said = node.journal("swarm-agent")?.len();
+    assert!(said < 100, "{said} lines in the journal");
     Ok(())
 }
 

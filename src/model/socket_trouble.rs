@@ -1,0 +1,9 @@
+//! Trouble with a listening socket of ours.
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SocketTrouble {
+    /// Connections can't be accepted; it is tried on.
+    Accept(String),
+    /// This many connections were still busy when the time for a stop was over.
+    CutOff(usize),
+}

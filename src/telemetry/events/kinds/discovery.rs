@@ -1,0 +1,71 @@
+//! The discovery service, and our entry in it.
+
+use crate::telemetry::events::kind::{Declared, Kind, Text};
+
+pub const REGISTERED: Declared = Kind::info("registered", "85b5644e72d04c59bd3c5c9fb974a129").means(Text {
+    subject: "This host's engine is in the list",
+    happened: "@SWARM_AGENT_ADDRESS@ is registered at @SWARM_AGENT_SERVER@: the engine works.",
+    matters: "Clients of the cluster find this host from now on.",
+    remedy: "Nothing to do. `swarm-agent list` shows the whole list, `swarm-agent engine status` the engine.",
+});
+
+pub const DEREGISTERED: Declared = Kind::info("deregistered", "8bfeaae4420446b1aea74afe5cd15536").means(Text {
+    subject: "This host's engine is out of the list",
+    happened: "@SWARM_AGENT_ADDRESS@ was taken out at @SWARM_AGENT_SERVER@: @SWARM_AGENT_REASON@",
+    matters: "Clients of the cluster don't find this host at that address any more.",
+    remedy: "If it is a surprise, `swarm-agent engine status` tells what the engine does, and `journalctl -u docker` \
+             why. The entry comes back by itself when the engine works.",
+});
+
+pub const DISCOVERY_FAILING: Declared =
+    Kind::warning("discovery-failing", "47e224d664d34669a3b3b9d060d3aa65").means(Text {
+        subject: "The discovery service does not take our beats",
+        happened: "The last attempt at @SWARM_AGENT_SERVER@ failed: @SWARM_AGENT_REASON@",
+        matters: "Nothing on this host changes and the agent tries on, but without a beat the entry expires when its \
+                  ttl ends.",
+        remedy: "`swarm-agent check-config --connect` tries the server from here. If it fails on every host, look at the \
+                 server: `systemctl status swarm-discovery` there.",
+    });
+
+pub const DISCOVERY_RECOVERED: Declared =
+    Kind::info("discovery-recovered", "9b04529235f34a61b294be51b003d4b1").means(Text {
+        subject: "The discovery service works again",
+        happened: "@SWARM_AGENT_SERVER@ took a beat after failed attempts.",
+        matters: "This host is in the list again, if it had gone.",
+        remedy: "Nothing to do; `swarm-agent list` shows who is back.",
+    });
+
+pub const LEASE_AT_RISK: Declared = Kind::warning("lease-at-risk", "8f3d0b0e6a5c4f0f9d1b7a52c8e4d613").means(Text {
+    subject: "This host's entry will expire soon",
+    happened: "No beat for @SWARM_AGENT_ADDRESS@ got through for two thirds of its ttl.",
+    matters: "Without one this host drops out of the list although its engine works.",
+    remedy: "Look at @SWARM_AGENT_SERVER@ now: `swarm-agent check-config --connect` tries it from here, and the \
+                 discovery-failing entries above say what is wrong.",
+});
+
+pub const LEASE_EXPIRED: Declared = Kind::warning("lease-expired", "81cfa6cbca97447f86e38ab59a4099fe").means(Text {
+    subject: "This host's entry has expired",
+    happened: "No beat for @SWARM_AGENT_ADDRESS@ got through for a whole ttl, or this machine was suspended for as \
+                   long.",
+    matters: "This host is not in the list although its engine works.",
+    remedy: "It comes back with the first beat that gets through. `swarm-agent check-config --connect` tries \
+                 @SWARM_AGENT_SERVER@ from here.",
+});
+
+pub const LEAVE_FAILED: Declared = Kind::warning("leave-failed", "36756da8fcbe4301a2ae4eb6872f5e72").means(Text {
+    subject: "This host's entry could not be taken out",
+    happened: "The agent stopped, and @SWARM_AGENT_SERVER@ did not take @SWARM_AGENT_ADDRESS@ out: \
+                   @SWARM_AGENT_REASON@",
+    matters: "Clients may still try this host, until the entry's ttl ends.",
+    remedy: "Wait for the ttl (discovery.ttl, 180 s by default), or start and stop the agent once the server \
+                 answers; `swarm-agent list` shows whether it is gone.",
+});
+
+pub const ENTRY_ABANDONED: Declared =
+    Kind::warning("entry-abandoned", "5c8927c9e83b4ba99d0cbb89561f26f4").means(Text {
+        subject: "An entry of a former process is left to its ttl",
+        happened: "A former process noted where it had put @SWARM_AGENT_ADDRESS@, and this version can't read that: \
+                   @SWARM_AGENT_REASON@",
+        matters: "That entry may stay in its list for up to a ttl, although nothing renews it.",
+        remedy: "Nothing to do after a downgrade of the package. Otherwise look at /var/lib/swarm-agent/entries.json.",
+    });
