@@ -1,7 +1,8 @@
 //! Journal entries: where they go (`init`), how they get there without ever blocking a loop (`queue`), and
-//! which there are (`events`).
+//! which there are (`events`). And what Prometheus is told (`metrics`).
 
 pub mod events;
+pub mod metrics;
 mod queue;
 mod stderr;
 
