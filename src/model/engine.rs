@@ -39,8 +39,36 @@ pub enum ProbeFault {
 }
 
 impl ProbeFault {
+    /// What [`Self::kind`] can be.
+    pub const KINDS: [&'static str; 11] = [
+        "refused",
+        "no_socket",
+        "permission",
+        "closed",
+        "ping_timeout",
+        "info_timeout",
+        "containerd_gone",
+        "status",
+        "garbled",
+        "not_connected",
+        "io",
+    ];
+
+    /// A word for metrics and journal fields.
     pub fn kind(&self) -> &'static str {
-        "x"
+        match self {
+            Self::Refused { .. } => "refused",
+            Self::NoSocket { .. } => "no_socket",
+            Self::Permission { .. } => "permission",
+            Self::Closed => "closed",
+            Self::PingTimeout(_) => "ping_timeout",
+            Self::InfoTimeout(_) => "info_timeout",
+            Self::ContainerdGone => "containerd_gone",
+            Self::Status { .. } => "status",
+            Self::Garbled { .. } => "garbled",
+            Self::NotConnected => "not_connected",
+            Self::Io(_) => "io",
+        }
     }
 }
 
@@ -76,6 +104,22 @@ pub enum EngineHealth {
 }
 
 impl EngineHealth {
+    /// What [`Self::name`] can be.
+    pub const NAMES: [&'static str; 12] = [
+        "undecided",
+        "absent",
+        "masked",
+        "stopped",
+        "stopping",
+        "starting",
+        "failed",
+        "restarting",
+        "proving",
+        "healthy",
+        "faulty",
+        "unknown",
+    ];
+
     /// A word for journal fields, metrics and tests.
     pub fn name(&self) -> &'static str {
         match self {
@@ -111,5 +155,57 @@ impl fmt::Display for EngineHealth {
             Self::Absent => f.write_str("absent (systemd knows no such unit)"),
             other => f.write_str(other.name()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::iter::successors;
+
+    /// Every variant once. A new one does not compile until it has its place in the chain.
+    fn next_fault(fault: &ProbeFault) -> Option<ProbeFault> {
+        use ProbeFault as Fault;
+        let (socket, path) = (String::new, "/info");
+        Some(match fault {
+            Fault::Refused { .. } => Fault::NoSocket { socket: socket() },
+            Fault::NoSocket { .. } => Fault::Permission { socket: socket() },
+            Fault::Permission { .. } => Fault::Closed,
+            Fault::Closed => Fault::PingTimeout(Duration::ZERO),
+            Fault::PingTimeout(_) => Fault::InfoTimeout(Duration::ZERO),
+            Fault::InfoTimeout(_) => Fault::ContainerdGone,
+            Fault::ContainerdGone => Fault::Status { path, status: 500 },
+            Fault::Status { .. } => Fault::Garbled { path, what: String::new() },
+            Fault::Garbled { .. } => Fault::NotConnected,
+            Fault::NotConnected => Fault::Io(String::new()),
+            Fault::Io(_) => return None,
+        })
+    }
+
+    fn next_health(health: &EngineHealth) -> Option<EngineHealth> {
+        use EngineHealth as Health;
+        let info = || EngineInfo { id: String::new(), version: String::new(), containers_running: 0 };
+        Some(match health {
+            Health::Undecided => Health::Absent,
+            Health::Absent => Health::Masked,
+            Health::Masked => Health::Stopped,
+            Health::Stopped => Health::Stopping,
+            Health::Stopping => Health::Starting,
+            Health::Starting => Health::Failed,
+            Health::Failed => Health::Restarting,
+            Health::Restarting => Health::Proving { good: 0, need: 2 },
+            Health::Proving { .. } => Health::Healthy(info()),
+            Health::Healthy(_) => Health::Faulty { fault: ProbeFault::Closed, bad: 1, limit: 3 },
+            Health::Faulty { .. } => Health::Unknown(String::new()),
+            Health::Unknown(_) => return None,
+        })
+    }
+
+    #[test]
+    fn the_lists_of_words_have_every_variant_once() {
+        let kinds = successors(Some(ProbeFault::Refused { socket: String::new() }), next_fault);
+        assert_eq!(kinds.map(|fault| fault.kind()).collect::<Vec<_>>(), ProbeFault::KINDS);
+        let names = successors(Some(EngineHealth::Undecided), next_health);
+        assert_eq!(names.map(|health| health.name()).collect::<Vec<_>>(), EngineHealth::NAMES);
     }
 }

@@ -46,12 +46,15 @@ pub enum Finding {
 }
 
 impl Finding {
+    /// What [`Self::name`] can be.
+    pub const NAMES: [&'static str; 5] = ["proved", "unproven", "unreachable", "unasked", "foreign"];
+
     /// The address leads to nothing, or to somebody else, or nobody could look: somebody has to mend something.
     pub fn is_bad(&self) -> bool {
         matches!(self, Self::Unreachable(_) | Self::Foreign(_) | Self::Unasked(_))
     }
 
-    /// A word for journal fields.
+    /// A word for journal fields and metrics.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Proved => "proved",
@@ -104,4 +107,27 @@ pub enum ReachFault {
     Files(TlsFileFault),
     #[error("no answer within {}", humantime::format_duration(*.0))]
     Timeout(std::time::Duration),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::iter::successors;
+
+    /// Every variant once. A new one does not compile until it has its place in the chain.
+    fn next(finding: &Finding) -> Option<Finding> {
+        Some(match finding {
+            Finding::Proved => Finding::Unproven(String::new()),
+            Finding::Unproven(_) => Finding::Unreachable(String::new()),
+            Finding::Unreachable(_) => Finding::Unasked(String::new()),
+            Finding::Unasked(_) => Finding::Foreign(String::new()),
+            Finding::Foreign(_) => return None,
+        })
+    }
+
+    #[test]
+    fn the_list_of_words_has_every_variant_once() {
+        let names = successors(Some(Finding::Proved), next);
+        assert_eq!(names.map(|finding| finding.name()).collect::<Vec<_>>(), Finding::NAMES);
+    }
 }

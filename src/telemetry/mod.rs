@@ -1,5 +1,6 @@
 //! Journal entries: where they go (`init`), how they get there without ever blocking a loop (`queue`), what of them is
-//! held back (`restraint`), and which there are (`events`).
+//! held back (`restraint`), and which there are (`events`). And what Prometheus is
+//! told (`metrics`).
 
 pub mod events;
 pub mod metrics;
