@@ -1,6 +1,6 @@
 //! The channels between the tasks, for as long as the agent runs: tasks come and go with reloads.
 
-use crate::model::{AddressState, Drain, Hosting, Moment, Reach, Reading, Standing, Tenure, UnitView};
+use crate::model::{AddressState, Drain, Hosting, Reach, Reading, Standing, Tenure, UnitView};
 use crate::service::Outlook;
 use crate::service::beat::Beats;
 use crate::service::clock::Clock;
@@ -8,7 +8,7 @@ use crate::service::registrar::Farewell;
 use crate::service::reporter::{Configured, Reporter};
 use crate::telemetry::metrics::Metrics;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 
 /// Each has one writer at a time: the task that it is handed to. The root itself writes `farewell`, `reading` and `configured`, and what
@@ -24,17 +24,18 @@ pub struct Board {
     pub drain: watch::Sender<Option<Drain>>,
     pub reading: watch::Sender<Reading>,
     pub configured: watch::Sender<Configured>,
-    /// What systemd shows.
-    pub line: watch::Sender<String>,
     /// What the registrar does with the entry at the end.
     pub farewell: watch::Sender<Farewell>,
     pub metrics: Arc<Metrics>,
     pub beats: Beats,
     pub clock: Clock,
+    /// The date of the start: whoever compares two scrapes sees by it whether the agent was restarted.
+    pub started: SystemTime,
 }
 
 impl Board {
     pub fn new(configured: Configured) -> Self {
+        let clock = Clock::of_leases();
         Self {
             units: watch::Sender::new(unasked()),
             outlook: watch::Sender::new(Outlook::undecided()),
@@ -44,18 +45,14 @@ impl Board {
             tenure: watch::Sender::new(Tenure::default()),
             hosting: watch::Sender::new(Hosting::Elsewhere),
             drain: watch::Sender::new(None),
-            reading: watch::Sender::new(Reading::default()),
+            reading: watch::Sender::new(Reading::valid(clock.date())),
             configured: watch::Sender::new(configured),
-            line: watch::Sender::new(String::new()),
             farewell: watch::Sender::new(Farewell::Keep),
             metrics: Arc::default(),
             beats: Beats::new(Clock::of_loops()),
-            clock: Clock::of_leases(),
+            started: clock.date(),
+            clock,
         }
-    }
-
-    pub fn now(&self) -> Moment {
-        self.clock.now()
     }
 
     pub fn reporter(&self, watchdog_timeout: Option<Duration>) -> Reporter {
@@ -70,9 +67,9 @@ impl Board {
             drain: self.drain.subscribe(),
             reading: self.reading.subscribe(),
             configured: self.configured.subscribe(),
-            line: self.line.subscribe(),
             beats: self.beats.clone(),
             clock: self.clock,
+            started: self.started,
             watchdog_timeout,
         }
     }

@@ -96,7 +96,6 @@ pub fn status(server: String, notifier: &Arc<dyn Notifier>, restraint: &Restrain
         reach: board.reach.subscribe(),
         hosting: board.hosting.subscribe(),
         reading: board.reading.subscribe(),
-        line: board.line.clone(),
         restraint: restraint.clone(),
         beat: board.beats.add("status"),
     }

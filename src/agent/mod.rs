@@ -179,8 +179,9 @@ impl Agent {
         match outcome {
             ReloadOutcome::Reloaded { changed, at_restart } => {
                 emit(&Event::Reloaded { changed: &changed.join(", "), at_restart: &at_restart.join(", ") });
-                let (loaded, at_restart) = (self.crew.board.now(), at_restart.clone());
-                self.crew.board.reading.send_replace(Reading { loaded, errors: Vec::new(), at_restart });
+                let at_restart = at_restart.clone();
+                let reading = Reading { at_restart, ..Reading::valid(self.crew.board.clock.date()) };
+                self.crew.board.reading.send_replace(reading);
             }
             ReloadOutcome::Rejected { errors } => {
                 for error in errors {

@@ -1,7 +1,7 @@
 //! What came of reading the configuration anew; also what the agent answers on its local socket.
 
-use super::Moment;
 use serde::{Deserialize, Serialize};
+use std::time::SystemTime;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
@@ -18,14 +18,21 @@ pub enum ReloadOutcome {
 }
 
 /// The configuration that is in force, and what came of the last try to replace it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reading {
     /// When what is in force was read.
-    pub loaded: Moment,
+    pub loaded: SystemTime,
     /// Why the last reload was rejected, if it was.
     pub errors: Vec<Complaint>,
     /// Keys that were changed and need a restart of the service.
     pub at_restart: Vec<String>,
+}
+
+impl Reading {
+    /// What was read then is valid.
+    pub fn valid(loaded: SystemTime) -> Self {
+        Self { loaded, errors: Vec::new(), at_restart: Vec::new() }
+    }
 }
 
 /// One thing that is wrong with a configuration.

@@ -12,5 +12,6 @@ pub mod operator_status;
 pub mod overall;
 pub mod proof;
 pub mod registration;
+pub mod summary;
 pub mod watch;
 pub mod wish;

@@ -113,7 +113,7 @@ mod tests {
                 reach: None,
                 hosting: Hosting::Elsewhere,
                 drain: None,
-                configuration: Reading::default(),
+                configuration: Reading::valid(SystemTime::UNIX_EPOCH),
                 stuck: Vec::new(),
             }
         }

@@ -83,7 +83,7 @@ impl Readings {
         let (outlook, reading, drain) = (reporter.outlook.borrow(), reporter.reading.borrow(), reporter.drain.borrow());
         Sample {
             version: env!("CARGO_PKG_VERSION"),
-            started_at: at(Moment::default()),
+            started_at: unix(reporter.started),
             registered: standing.status.registered(),
             lease_left: tenure.renewed.map(|renewed| (renewed + configured.ttl).since(now)),
             ttl: configured.ttl,
@@ -100,7 +100,7 @@ impl Readings {
             watchdog_margin: reporter.watchdog_margin(),
             watchdog_timeout: reporter.watchdog_timeout,
             config_valid: reading.errors.is_empty(),
-            config_loaded_at: at(reading.loaded),
+            config_loaded_at: unix(reading.loaded),
             drained: drain.is_some(),
             drain_ends_at: drain.as_ref().and_then(|drain| drain.until).map(unix),
             hosting_failed: matches!(*reporter.hosting.borrow(), Hosting::Failed(_)),
@@ -112,4 +112,33 @@ impl Readings {
 
 fn unix(date: SystemTime) -> f64 {
     date.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::discovery::BackendError::{
+        self, Broken, Client, Connect, File, Garbled, NoRoom, ReadOnly, Status, Timeout,
+    };
+    use crate::telemetry::metrics::REQUEST_FAILURES;
+    use std::time::Duration;
+
+    #[test]
+    fn every_kind_of_failure_is_counted_from_the_start() {
+        let (server, text) = (|| "disco".to_owned(), String::new);
+        let next = |error: &BackendError| {
+            Some(match error {
+                Connect { .. } => Timeout { server: server(), timeout: Duration::ZERO },
+                Timeout { .. } => Status { server: server(), status: 500, message: text(), retry_after: None },
+                Status { .. } => Broken { server: server(), cause: text() },
+                Broken { .. } => Garbled { server: server(), what: text() },
+                Garbled { .. } => Client(text()),
+                Client(_) => ReadOnly { list: text() },
+                ReadOnly { .. } => File { path: "/".into(), cause: text() },
+                File { .. } => NoRoom { server: server() },
+                NoRoom { .. } => return None,
+            })
+        };
+        let all = std::iter::successors(Some(Connect { server: server(), cause: text() }), next);
+        assert_eq!(all.map(|error| error.kind()).collect::<Vec<_>>(), REQUEST_FAILURES);
+    }
 }

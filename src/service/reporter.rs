@@ -14,6 +14,7 @@ use crate::model::{
     UnitView,
 };
 use crate::policy::overall::{self, Facts};
+use crate::policy::summary::{Known, summary};
 use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -43,11 +44,10 @@ pub struct Reporter {
     pub drain: watch::Receiver<Option<Drain>>,
     pub reading: watch::Receiver<Reading>,
     pub configured: watch::Receiver<Configured>,
-    /// What systemd shows.
-    pub line: watch::Receiver<String>,
     pub beats: Beats,
     /// The clock of leases, which the registrar's moments are of.
     pub clock: Clock,
+    pub started: SystemTime,
     pub watchdog_timeout: Option<Duration>,
 }
 
@@ -84,7 +84,6 @@ impl Reporter {
         self.drain.mark_unchanged();
         self.reading.mark_unchanged();
         self.configured.mark_unchanged();
-        self.line.mark_unchanged();
     }
 
     /// Returns when something is other than it was when this returned last, or after `patience`.
@@ -102,7 +101,6 @@ impl Reporter {
             Ok(()) = self.drain.changed() => {}
             Ok(()) = self.reading.changed() => {}
             Ok(()) = self.configured.changed() => {}
-            Ok(()) = self.line.changed() => {}
             () = sleep(patience) => {}
         }
         // whoever asks looks at all of it next
@@ -134,7 +132,7 @@ impl Reporter {
         Report {
             schema: SCHEMA,
             state,
-            summary: self.line.borrow().clone(),
+            summary: self.summary(),
             problems,
             agent: AgentReport {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -149,6 +147,19 @@ impl Reporter {
             embedded_server: embedded(&self.hosting.borrow()),
             configuration: self.configuration(now),
         }
+    }
+
+    fn summary(&self) -> String {
+        let outlook = self.outlook.borrow();
+        summary(&Known {
+            server: &self.configured.borrow().server,
+            standing: &self.standing.borrow(),
+            verdict: outlook.verdict,
+            engine: &outlook.health,
+            reach: self.reach.borrow().as_ref(),
+            hosting: &self.hosting.borrow(),
+            configuration: &self.reading.borrow(),
+        })
     }
 
     fn node(&self) -> NodeReport {
@@ -233,7 +244,7 @@ impl Reporter {
     fn configuration(&self, now: Now) -> ConfigurationReport {
         let reading = self.reading.borrow();
         ConfigurationReport {
-            loaded: now.stamp(reading.loaded),
+            loaded: now.stamp_of_date(reading.loaded),
             errors: reading.errors.iter().map(|error| error.text.clone()).collect(),
             at_restart: reading.at_restart.clone(),
         }

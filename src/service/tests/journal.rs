@@ -109,8 +109,7 @@ impl Scene {
             standing: standing.subscribe(),
             reach: reach.subscribe(),
             hosting: watch::channel(Hosting::Elsewhere).1,
-            reading: watch::channel(Reading::default()).1,
-            line: watch::channel(String::new()).0,
+            reading: watch::channel(Reading::valid(std::time::SystemTime::UNIX_EPOCH)).1,
             restraint: self.telemetry.restraint(),
             beat: beats.add("status"),
         };

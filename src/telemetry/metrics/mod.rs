@@ -5,6 +5,7 @@ mod counts;
 mod families;
 mod sample;
 
+pub use counts::REQUEST_FAILURES;
 pub use prometheus::Error;
 pub use sample::Sample;
 

@@ -1,6 +1,7 @@
 //! What an operator on the host sees of the agent, and may do.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -9,7 +10,8 @@ use serde_json::Value;
 
 use crate::fleet::{Fleet, SECOND};
 
-const QUICK: &str = "heartbeat = \"2s\"\nttl = \"10s\"\n";
+/// A fresh Docker listens on no TCP port, which would be something that is wrong.
+const QUICK: &str = "heartbeat = \"2s\"\nttl = \"10s\"\nadvertise-check = \"off\"\n";
 const PATH: &str = "/etc/swarm-agent/config.d/20-status.toml";
 
 fn status(node: &Machine, args: &[&str]) -> Result<Output> {
@@ -78,7 +80,7 @@ fn the_status_tells_people_and_scripts_what_holds() -> TestResult {
     assert_eq!(status(node, &["--wait-registered=30s"])?.status, 0);
 
     // the discovery service out of reach: last error, then the lease at risk, then out
-    fleet.server.systemctl(["kill", "--signal=STOP", "swarm-discovery"])?;
+    fleet.server.ok(["systemctl", "stop", "swarm-discovery"])?;
     let begin = Instant::now();
     let mut seen = Vec::new();
     while begin.elapsed() < 60 * SECOND && seen.last() != Some(&3) {
@@ -87,7 +89,7 @@ fn the_status_tells_people_and_scripts_what_holds() -> TestResult {
             seen.push(now.status);
         }
     }
-    fleet.server.systemctl(["kill", "--signal=CONT", "swarm-discovery"])?;
+    fleet.server.ok(["systemctl", "start", "swarm-discovery"])?;
     assert_eq!(seen, [0, 2, 3]);
     assert_eq!(status(node, &["--wait-registered=60s"])?.status, 0);
     assert!(report(node)?["registration"]["last_error"]["text"].as_str().is_some(), "the last error is kept");
@@ -188,8 +190,9 @@ fn metrics_are_served_over_tcp_where_that_is_wanted() -> TestResult {
 
 /// promtool's own opinion of what the agent serves.
 fn promtool_finds_nothing(text: &str) -> TestResult {
-    let promtool =
-        std::env::var("SWARM_AGENT_PROMTOOL").expect("SWARM_AGENT_PROMTOOL is set by the Makefile: run `make test`");
+    let fetched = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/tools/promtool"));
+    let promtool = std::env::var_os("PROMTOOL").map_or_else(fetched, PathBuf::from);
+    assert!(promtool.exists(), "there is no promtool at {}: run `make setup`, or set PROMTOOL", promtool.display());
     let mut child = Command::new(promtool)
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
