@@ -14,7 +14,7 @@ use crate::config::{ConfigError, ConfigErrors, Loaded, Merged, Sources, load_age
 use crate::discovery::BackendError;
 use crate::model::{Complaint, Discovery, Reading, ReloadOutcome};
 use crate::service::api::{Api, Desk, ReloadOrder};
-use crate::service::drainer::{DrainOrder, Drainer};
+use crate::service::drainer::{self, DrainOrder, Drainer};
 use crate::service::registrar::Farewell;
 use crate::service::watchdog::Watchdog;
 use crate::state::DrainFile;
@@ -70,6 +70,7 @@ pub enum AgentError {
 /// Runs the agent until a signal ends it.
 pub async fn run(launch: Launch) -> Result<(), AgentError> {
     let mut signals = Signals::listen().map_err(AgentError::Signals)?;
+    let restraint = launch.restraint.clone();
     let notifier: Arc<dyn Notifier> = Arc::new(SdNotify);
     let mut agent = Agent::start(launch, notifier).await?;
     let outcome = agent.serve(&mut signals).await;
@@ -78,6 +79,7 @@ pub async fn run(launch: Launch) -> Result<(), AgentError> {
     let farewell = *outcome.as_ref().unwrap_or(&Farewell::Keep);
     emit(&Event::Stopping { keeps_entry: farewell == Farewell::Keep });
     agent.crew.stop(farewell).await;
+    restraint.tell_all("the agent ends");
     outcome.map(|_| ())
 }
 
@@ -211,6 +213,8 @@ fn drainer(settings: &AgentSettings, board: &Board, orders: mpsc::Receiver<Drain
         emit(&Event::StateTrouble { path: &error.path.display().to_string(), error: &error.cause.to_string() });
     }
     let unsaved = trouble.is_some() && drain.is_some();
+    // in the journal of this boot too
+    drain.iter().for_each(drainer::say);
     board.drain.send_replace(drain);
     Drainer {
         record: Arc::new(record),

@@ -25,8 +25,8 @@ and reboots. It returns when the entry is out.
 Drained nodes are shown by `swarm-agent list --all` where the discovery service has room for them. Draining a drained \
 node replaces its reason and its time.
 
-Exit status: 0 drained and out, 1 drained, but the entry is not out yet, or the drain would not survive a restart, 69 no \
-agent runs.")]
+Exit status: 0 drained and out, 1 drained, but the entry is not out yet, or the drain would not survive a restart (each is \
+said), 69 no agent runs, 77 refused: only root and group swarm-agent may.")]
 pub struct Drain {
     /// Why, for colleagues: one line of at most 200 characters
     #[arg(long, value_name = "TEXT")]
@@ -48,7 +48,8 @@ pub struct Drain {
 It returns when the node is registered, or when it is clear that it will not be at the moment (the engine is stopped, \
 say).
 
-Exit status: 0 not drained any more, 1 the same, but a restart of the agent would drain it again, 69 no agent runs.")]
+Exit status: 0 not drained any more, 1 the same, but a restart of the agent would drain it again (which is said), 69 no agent runs, 77 refused: \
+only root and group swarm-agent may.")]
 pub struct Undrain {
     /// Print the outcome as JSON
     #[arg(long)]
@@ -71,8 +72,9 @@ impl Drain {
         let body = json!({ "reason": self.reason, "seconds": self.lasts.map(|lasts| lasts.as_secs()) });
         super::runtime()?.block_on(async {
             let outcome = order(&self.agent, "/drain", body.to_string()).await?;
-            let out = |registration: &RegistrationReport| registration.state == "absent";
+            let out = |entry: &RegistrationReport| entry.state == "absent" && entry.replaces.is_none();
             let report = settled(&self.agent, |report| report.drain.is_none() || out(&report.registration)).await?;
+            let undrained = report.drain.is_none();
             let registration = report.registration;
             if self.json {
                 let drained = json!({
@@ -82,8 +84,12 @@ impl Drain {
             } else if let Some(drain) = &outcome.drain {
                 super::print(&format!("drained {}\n", by(drain)))?;
             }
+            if undrained {
+                return Err(Failure::other("the drain has ended already: its time is over, or somebody ended it"));
+            }
             if !out(&registration) {
-                let (address, why) = (registration.address.unwrap_or_default(), registration.last_error);
+                let address = registration.replaces.or(registration.address).unwrap_or_default();
+                let why = registration.last_error;
                 let why = why.map(|error| format!(" ({})", error.text)).unwrap_or_default();
                 let ttl = words::seconds(registration.ttl_seconds);
                 return Err(Failure::other(format!(

@@ -1,4 +1,5 @@
-//! Exit codes, after sysexits.h: 0 done, 64 usage, 69 a service is unavailable, 78 configuration, 1 the rest. What
+//! Exit codes, after sysexits.h: 0 done, 64 usage, 69 a service is unavailable, 77 permission denied, 78
+//! configuration, 1 the rest. What
 //! `status` finds has two of its own: 2 degraded, 3 not registered.
 
 use crate::discovery::BackendError;
@@ -12,6 +13,8 @@ pub const DEGRADED: u8 = 2;
 pub const NOT_REGISTERED: u8 = 3;
 pub const USAGE: u8 = 64;
 pub const UNAVAILABLE: u8 = 69;
+/// The agent does not take this order from this user.
+pub const DENIED: u8 = 77;
 pub const CONFIG: u8 = 78;
 
 /// Why a command failed: what a person reads, and what a script sees.

@@ -83,7 +83,8 @@ fn other_version(why: &dyn Display) -> Failure {
 
 fn checked(answer: Answer) -> Result<Answer, Failure> {
     match answer.status {
-        400 | 403 => Err(Failure { code: exit::FAILURE, text: Some(refusal(&answer)) }),
+        400 => Err(Failure { code: exit::FAILURE, text: Some(refusal(&answer)) }),
+        403 => Err(Failure { code: exit::DENIED, text: Some(refusal(&answer)) }),
         404 | 405 => Err(other_version(&"it does not know this request")),
         500.. => Err(Failure { code: exit::UNAVAILABLE, text: Some(refusal(&answer)) }),
         _ => Ok(answer),
@@ -97,7 +98,7 @@ fn unanswered(error: LocalError) -> Failure {
         LocalError::Timeout(_) => "; --timeout gives it longer, and journalctl -u swarm-agent tells what it does",
         LocalError::Failed { .. } => "",
     };
-    let code = if matches!(error, LocalError::Denied(_)) { exit::FAILURE } else { exit::UNAVAILABLE };
+    let code = if matches!(error, LocalError::Denied(_)) { exit::DENIED } else { exit::UNAVAILABLE };
     Failure { code, text: Some(format!("{error}{remedy}")) }
 }
 

@@ -115,8 +115,8 @@ pub const KEYS: &[Key] = &[
         ..key("agent.log-level", Kind::Choice(LOG_LEVELS), DefaultValue::Text("info"))
     },
     Key {
-        doc: "Where the agent keeps what must outlive it. The default is the directory that systemd makes for the \
-              service (STATE_DIRECTORY).",
+        doc: "Where the agent keeps what must outlive it: entries, a drain, the embedded cluster. Another directory begins \
+              with none of them. The default is the directory that systemd makes for the service (STATE_DIRECTORY).",
         example: r#""/var/lib/swarm-agent""#,
         ..key("agent.state-directory", Kind::Path, DefaultValue::StateDirectory("/var/lib/swarm-agent"))
     },

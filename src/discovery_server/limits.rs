@@ -27,5 +27,9 @@ pub const BATCH: usize = 1024;
 /// From a request's head to the answer's.
 pub const REQUEST: Duration = Duration::from_secs(10);
 /// Idle connections are kept for longer than the default heartbeat of 60 s.
-pub const BOUNDS: Bounds =
-    Bounds { connections: CONNECTIONS, head: Duration::from_secs(90), drain: Duration::from_secs(2) };
+pub const BOUNDS: Bounds = Bounds {
+    connections: CONNECTIONS,
+    each: CONNECTIONS,
+    head: Duration::from_secs(90),
+    drain: Duration::from_secs(2),
+};

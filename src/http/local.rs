@@ -65,6 +65,11 @@ impl Socket for LocalSocket {
     type Stream = UnixStream;
     type Peer = Peer;
 
+    /// Root and our own user, who runs `ExecReload=`, are never kept out by others.
+    fn client(peer: &Peer) -> Option<u32> {
+        (peer.uid != 0 && peer.uid != nix::unistd::geteuid().as_raw()).then_some(peer.uid)
+    }
+
     async fn accept(&self) -> io::Result<(UnixStream, Peer)> {
         let (stream, _) = self.listener.accept().await?;
         let credentials = stream.peer_cred()?;

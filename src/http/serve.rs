@@ -5,6 +5,7 @@ use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -29,6 +30,8 @@ const COMPLAINT: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
     pub connections: usize,
+    /// Of them by one client that [`Socket::client`] tells apart; a quarter of all stays free for those that it does not.
+    pub each: usize,
     /// Until the next request's head is in; it also ends kept connections that are idle.
     pub head: Duration,
     /// For requests under way when the server stops.
@@ -40,6 +43,11 @@ pub trait Socket: Send + Sync {
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
     /// Who is at the other end; handlers get it as an `Extension`.
     type Peer: Clone + Send + Sync + 'static;
+
+    /// Whose share of the connections this one takes; None if it is one of those that must always find one.
+    fn client(_: &Self::Peer) -> Option<u32> {
+        None
+    }
 
     /// Cancel-safe: a connection that was not returned is still there to be accepted.
     fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, Self::Peer)>> + Send;
@@ -69,17 +77,23 @@ pub async fn serve<S: Socket>(
     stop: CancellationToken,
 ) {
     let slots = Arc::new(Semaphore::new(bounds.connections));
+    let mut shares = Shares::new(bounds);
     let mut connections = JoinSet::new();
-    let mut complained = None;
+    let (mut complained, mut crowded) = (None, None);
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
             // neither waiting for a slot nor accepting loses anything when dropped
             accepted = accept(&socket, &slots) => match accepted {
-                Ok((stream, peer, slot)) => {
-                    let router = router().layer(Extension(peer));
-                    connections.spawn(connection(stream, router, bounds, stop.clone(), slot));
-                }
+                Ok((stream, peer, slot)) => match shares.take(S::client(&peer)) {
+                    Ok(share) => {
+                        let router = router().layer(Extension(peer));
+                        connections.spawn(connection(stream, router, bounds, stop.clone(), (slot, share)));
+                    }
+                    Err(uid) if due(&mut crowded) => tell(SocketTrouble::Crowded { uid }),
+                    // closed
+                    Err(_) => {}
+                },
                 Err(error) => {
                     if due(&mut complained) {
                         tell(SocketTrouble::Accept(error.to_string()));
@@ -98,6 +112,35 @@ pub async fn serve<S: Socket>(
     }
 }
 
+/// Who has how many connections. One client must not keep the others out.
+struct Shares {
+    each: usize,
+    together: Arc<Semaphore>,
+    clients: BTreeMap<u32, Arc<Semaphore>>,
+}
+
+/// A connection's place, given back when it is dropped.
+type Share = Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)>;
+
+impl Shares {
+    fn new(bounds: Bounds) -> Self {
+        let together = Arc::new(Semaphore::new(bounds.connections - bounds.connections / 4));
+        Self { each: bounds.each, together, clients: BTreeMap::new() }
+    }
+
+    /// Fails with the client if it has its share already.
+    fn take(&mut self, client: Option<u32>) -> Result<Share, u32> {
+        let Some(client) = client else { return Ok(None) };
+        self.clients.retain(|_, share| share.available_permits() < self.each);
+        let share = self.clients.entry(client).or_insert_with(|| Arc::new(Semaphore::new(self.each)));
+        let own = share.clone().try_acquire_owned();
+        match (own, self.together.clone().try_acquire_owned()) {
+            (Ok(own), Ok(common)) => Ok(Some((own, common))),
+            _ => Err(client),
+        }
+    }
+}
+
 type Accepted<S> = (<S as Socket>::Stream, <S as Socket>::Peer, Option<OwnedSemaphorePermit>);
 
 async fn accept<S: Socket>(socket: &S, slots: &Arc<Semaphore>) -> io::Result<Accepted<S>> {
@@ -112,7 +155,7 @@ async fn connection(
     router: Router,
     bounds: Bounds,
     stop: CancellationToken,
-    _slot: Option<OwnedSemaphorePermit>,
+    _place: (Option<OwnedSemaphorePermit>, Share),
 ) {
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -140,4 +183,27 @@ fn due(last: &mut Option<tokio::time::Instant>) -> bool {
         *last = Some(tokio::time::Instant::now());
     }
     due
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_has_its_share_and_all_together_leave_room() {
+        let second = Duration::from_secs(1);
+        let mut shares = Shares::new(Bounds { connections: 16, each: 3, head: second, drain: second });
+        let mut held: Vec<Share> = (0..3).map(|_| shares.take(Some(7)).unwrap()).collect();
+        assert_eq!(shares.take(Some(7)).err(), Some(7));
+        held.pop();
+        assert!(shares.take(Some(7)).is_ok(), "what was given back can be taken again");
+        for client in 8..20 {
+            held.extend((0..3).filter_map(|_| shares.take(Some(client)).ok()));
+        }
+        assert_eq!(held.len(), 12, "a quarter is left");
+        assert!(matches!(shares.take(None), Ok(None)), "for those who must always find a place");
+        held.clear();
+        assert!(shares.take(Some(30)).is_ok());
+        assert_eq!(shares.clients.len(), 1, "who has left is forgotten");
+    }
 }

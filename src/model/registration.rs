@@ -67,6 +67,8 @@ pub struct Tenure {
     pub since: Option<Moment>,
     /// When the last beat that was accepted was sent: the lease counts from then.
     pub renewed: Option<Moment>,
+    /// When the last beat was accepted, also if the entry has gone since.
+    pub last_beat: Option<Moment>,
     /// The next request.
     pub next: Option<Moment>,
     /// The last request that failed, also if later ones did not.

@@ -1,7 +1,7 @@
 //! What of the journal is said, and what is held back: something that flaps must not bury the rest.
 //!
-//! Two token buckets, one for each kind of entry and one for all. Together they say less than 90 entries in any hour;
-//! what they hold back is counted, and [`Chatter::report`] gives the counts from time to time.
+//! Two token buckets, one for each kind of entry and one for all; what is urgent needs no room in the second. Together they
+//! say less than 80 entries in any hour, and 13 of each urgent kind; what they hold back is counted, and [`Chatter::report`] gives the counts from time to time.
 
 use crate::model::Moment;
 use std::cmp::Reverse;
@@ -13,7 +13,7 @@ use std::time::Duration;
 const BURST_OF_ONE: u32 = 6;
 const REFILL_OF_ONE: Duration = Duration::from_secs(600);
 /// Of all kinds together.
-const BURST: u32 = 48;
+const BURST: u32 = 36;
 const REFILL: Duration = Duration::from_secs(90);
 
 /// What was held back is told this often at most, and this long after the first of it at the latest.
@@ -89,12 +89,23 @@ impl Default for Chatter {
 impl Chatter {
     /// Whether an entry of this kind is said now; then it counts as said, else as held back.
     pub fn step(&mut self, name: &'static str, now: Moment) -> Word {
+        self.judge(name, false, now)
+    }
+
+    /// The same for a kind that must not be held back because of others.
+    pub fn step_urgent(&mut self, name: &'static str, now: Moment) -> Word {
+        self.judge(name, true, now)
+    }
+
+    fn judge(&mut self, name: &'static str, urgent: bool, now: Moment) -> Word {
         let now = self.at(now);
         let fresh = || Kind { bucket: Bucket::new(BURST_OF_ONE, REFILL_OF_ONE), held: 0 };
         let kind = self.kinds.entry(name).or_insert_with(fresh);
-        if kind.bucket.has_room(now) && self.all.has_room(now) {
+        if kind.bucket.has_room(now) && (urgent || self.all.has_room(now)) {
             kind.bucket.take(now);
-            self.all.take(now);
+            if !urgent {
+                self.all.take(now);
+            }
             return Word::Say { held_before: std::mem::take(&mut kind.held) };
         }
         kind.held = kind.held.saturating_add(1);
@@ -115,6 +126,12 @@ impl Chatter {
         if !self.untold.as_ref().is_some_and(due) {
             return None;
         }
+        self.last_report(now)
+    }
+
+    /// The same whether or not it is time: before the end.
+    pub fn last_report(&mut self, now: Moment) -> Option<Held> {
+        let now = self.at(now);
         let Untold { first, counts, .. } = self.untold.take()?;
         self.told = Some(now);
         let mut kinds: Vec<_> = counts.into_iter().collect();

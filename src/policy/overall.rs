@@ -33,7 +33,11 @@ pub fn judge(facts: &Facts<'_>) -> (Overall, Vec<String>) {
     problems.extend(facts.stuck.iter().map(|task| format!("task {task} of the agent is stuck")));
     problems
         .extend(facts.configuration.errors.iter().map(|error| format!("configuration not reloaded: {}", error.text)));
-    let overall = match (facts.standing.status.registered(), problems.is_empty()) {
+    let registered = facts.standing.status.registered();
+    if !registered && problems.is_empty() {
+        problems.push("the address or the engine is not known yet".to_owned());
+    }
+    let overall = match (registered, problems.is_empty()) {
         (false, _) => Overall::NotRegistered,
         (true, true) => Overall::Healthy,
         (true, false) => Overall::Degraded,
@@ -169,6 +173,8 @@ mod tests {
 
     #[test]
     fn a_node_that_is_not_registered_says_why() {
+        let early = after(|s| s.standing = Standing::none());
+        assert_eq!(early, (Overall::NotRegistered, "the address or the engine is not known yet".into()));
         let stopped = after(|s| {
             (s.engine, s.standing) = (EngineHealth::Stopped, Standing::none());
         });

@@ -200,7 +200,7 @@ impl Registration {
         let next = self.next().map(|(due, _)| due);
         match self.phase {
             Phase::Present { renewed, since, .. } => {
-                Tenure { since: Some(since), renewed: Some(renewed), next, last_error: None }
+                Tenure { since: Some(since), renewed: Some(renewed), next, ..Tenure::default() }
             }
             _ => Tenure { next, ..Tenure::default() },
         }

@@ -16,14 +16,15 @@
 use super::TICK;
 use super::beat::Beat;
 use super::drainer::{Done, DrainOrder};
-use super::readings::{self, Readings};
+use super::readings::{self, Readings, refuse};
 use crate::http::local::{LocalSocket, Peer};
 use crate::http::{self, Bounds};
 use crate::model::report::DrainOutcome;
 use crate::model::{DrainWish, Readers, ReloadOutcome};
 use crate::telemetry::{Event, emit};
 use axum::body::Bytes;
-use axum::extract::{Request, State};
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -37,7 +38,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-const BOUNDS: Bounds = Bounds { connections: 64, head: Duration::from_secs(30), drain: Duration::from_secs(1) };
+const BOUNDS: Bounds =
+    Bounds { connections: 64, each: 8, head: Duration::from_secs(30), drain: Duration::from_secs(1) };
+/// A reason of 200 characters, escaped, and then some.
+const BODY_BYTES: usize = 4096;
 /// Its members may give orders.
 const GROUP: &str = "swarm-agent";
 
@@ -116,6 +120,7 @@ fn router(desk: Desk) -> Router {
         .route("/reload", post(reload))
         .route("/drain", post(drain))
         .route("/undrain", post(undrain))
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(from_fn_with_state(desk.clone(), only_operators))
         .with_state(desk);
     reads
@@ -163,10 +168,11 @@ async fn reload(State(desk): State<Desk>) -> Response {
     }
 }
 
-async fn drain(State(desk): State<Desk>, peer: Extension<Peer>, body: Bytes) -> Response {
-    let request = match body.is_empty() {
-        true => Ok(DrainRequest::default()),
-        false => serde_json::from_slice::<DrainRequest>(&body).map_err(|error| error.to_string()),
+async fn drain(State(desk): State<Desk>, peer: Extension<Peer>, body: Result<Bytes, BytesRejection>) -> Response {
+    let request = match body {
+        Ok(body) if body.is_empty() => Ok(DrainRequest::default()),
+        Ok(body) => serde_json::from_slice::<DrainRequest>(&body).map_err(|error| error.to_string()),
+        Err(rejection) => Err(rejection.body_text()),
     };
     let wish = request.and_then(|DrainRequest { reason, seconds }| {
         DrainWish::new(reason.as_deref(), seconds.map(Duration::from_secs)).map_err(|error| error.to_string())
@@ -200,8 +206,4 @@ async fn order(desk: Desk, peer: Peer, wish: Option<DrainWish>) -> Response {
 
 fn stopping() -> Response {
     refuse(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the agent is stopping")
-}
-
-fn refuse(status: StatusCode, code: &str, error: &str) -> Response {
-    (status, Json(serde_json::json!({ "error": error, "code": code }))).into_response()
 }

@@ -87,6 +87,8 @@ impl Drainer {
                 order = self.orders.recv() => order,
                 () = sleep_until(self.clock.instant(wake)) => continue,
             };
+            // writing may take as long as a loop may stand still
+            self.beat.tick();
             match order {
                 Some(order) => self.carry_out(order, &mut watch).await,
                 // nobody is left to give any
@@ -154,7 +156,8 @@ impl Drainer {
     }
 }
 
-fn say(drain: &Drain) {
+/// For the journal.
+pub fn say(drain: &Drain) {
     let until = drain.until.map(|until| utc(until).to_string());
     let reason = drain.reason.as_deref().unwrap_or_default();
     emit(&Event::Drained { by: &drain.by, reason, until: until.as_deref() });

@@ -16,7 +16,8 @@ use tokio::net::TcpListener;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-const BOUNDS: Bounds = Bounds { connections: 16, head: Duration::from_secs(10), drain: Duration::from_secs(1) };
+const BOUNDS: Bounds =
+    Bounds { connections: 16, each: 8, head: Duration::from_secs(10), drain: Duration::from_secs(1) };
 /// That the address can't be listened on is said this often at most.
 const WARN_INTERVAL: Duration = Duration::from_secs(3600);
 

@@ -49,6 +49,7 @@ impl Marker {
                     () = stop.cancelled() => return,
                     put = self.site.backend.mark_drained(&mark.address, mark.reason.as_deref(), self.ttl) => put,
                 };
+                self.beat.tick();
                 if let Err(error) = &put {
                     tracing::debug!(%error, "it is not put up that the node is drained");
                 }

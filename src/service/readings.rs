@@ -34,11 +34,12 @@ pub async fn status(State(readings): State<Readings>, RawQuery(query): RawQuery)
     match watch.map(str::parse::<u64>) {
         None => Json(readings.reporter.report()).into_response(),
         Some(Ok(seconds @ 1..)) => watching(readings, Duration::from_secs(seconds).min(AT_LEAST)),
-        Some(_) => (StatusCode::BAD_REQUEST, "watch is a number of seconds, at least 1\n").into_response(),
+        Some(_) => refuse(StatusCode::BAD_REQUEST, "bad_request", "watch is a number of seconds, at least 1"),
     }
 }
 
 fn watching(readings: Readings, patience: Duration) -> Response {
+    let readers = readings.reporter.readers();
     let reports = stream::unfold((readings, true), move |(mut readings, first)| async move {
         let mut reporter = readings.reporter;
         // Cancel-safe: what was not told yet is told with the next report.
@@ -46,6 +47,10 @@ fn watching(readings: Readings, patience: Duration) -> Response {
             () = readings.stop.cancelled() => return None,
             () = reporter.changed(patience), if !first => {}
             () = std::future::ready(()), if first => reporter.mark_seen(),
+        }
+        // who may read is another question now: to be asked again
+        if reporter.readers() != readers {
+            return None;
         }
         let line = line(&reporter.report());
         readings.reporter = reporter;
@@ -88,7 +93,7 @@ impl Readings {
             lease_left: tenure.renewed.map(|renewed| (renewed + configured.ttl).since(now)),
             ttl: configured.ttl,
             heartbeat: configured.heartbeat,
-            last_renewal_at: tenure.renewed.map(at),
+            last_renewal_at: tenure.last_beat.map(at),
             lease_at_risk: matches!(standing.status, RegistrationStatus::Unconfirmed { at_risk: true, .. }),
             engine_state: outlook.health.name(),
             containers_running: match &outlook.health {
@@ -108,6 +113,11 @@ impl Readings {
             log_held: self.log.held(),
         }
     }
+}
+
+/// An error as the local API has it.
+pub fn refuse(status: StatusCode, code: &str, error: &str) -> Response {
+    (status, Json(serde_json::json!({ "error": error, "code": code }))).into_response()
 }
 
 fn unix(date: SystemTime) -> f64 {

@@ -57,6 +57,7 @@ pub struct Registrar {
     recorded: Option<Vec<HeldEntry>>,
     trouble: Limiter,
     last_error: Option<LastError>,
+    last_beat: Option<Moment>,
     wish: Wish,
     /// Why the entry is to leave.
     reason: String,
@@ -73,8 +74,9 @@ impl Registrar {
     pub fn new(parts: Parts) -> Self {
         let wish = Wish { verdict: Verdict::Undecided, address: None, why: None };
         // also what the registrar before a reload had
-        let (last_error, trouble) = (parts.tenure.borrow().last_error.clone(), Limiter::new(TROUBLE_INTERVAL));
-        Self { parts, recorded: None, trouble, last_error, wish, reason: String::new() }
+        let Tenure { last_error, last_beat, .. } = parts.tenure.borrow().clone();
+        let trouble = Limiter::new(TROUBLE_INTERVAL);
+        Self { parts, recorded: None, trouble, last_error, last_beat, wish, reason: String::new() }
     }
 
     /// Gives the entries that stay in a discovery service because of us.
@@ -195,8 +197,11 @@ impl Registrar {
 
     fn note(&mut self, operation: Operation, took: Duration, error: Option<&BackendError>) {
         self.parts.metrics.request(operation, took, error.map(BackendError::kind));
-        if let Some(error) = error {
-            self.last_error = Some(LastError { at: self.parts.clock.now(), text: error.to_string() });
+        let at = self.parts.clock.now();
+        match error {
+            Some(error) => self.last_error = Some(LastError { at, text: error.to_string() }),
+            None if operation == Operation::Register => self.last_beat = Some(at),
+            None => {}
         }
     }
 
@@ -216,7 +221,8 @@ impl Registrar {
         };
         publish(&self.parts.standing, next);
         let tenure = self.parts.policy.tenure();
-        publish(&self.parts.tenure, Tenure { last_error: self.last_error.clone(), ..tenure });
+        let (last_error, last_beat) = (self.last_error.clone(), self.last_beat);
+        publish(&self.parts.tenure, Tenure { last_error, last_beat, ..tenure });
     }
 
     fn entries(&self, with_current: bool) -> Vec<HeldEntry> {

@@ -41,21 +41,17 @@ impl DrainFile {
         Self { path: state_directory.join("drain.json"), writing: Arc::default() }
     }
 
-    /// A file that can't be understood is set aside and reported, and counts as a drain without end: somebody wanted the
-    /// node out, and `swarm-agent undrain` says so if it is not wanted any more.
+    /// A file that can't be read or understood is reported, the latter is set aside too; both count as a drain without end: somebody wanted the
+    /// node out, and `swarm-agent undrain` tells if it is not wanted any more.
     pub fn load(&self, now: SystemTime) -> (Option<Drain>, Option<StateError>) {
         let text = match fs::read(&self.path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return (None, None),
-            Err(error) => return (None, Some(self.error(error))),
+            Err(error) => return (Some(unreadable(now)), Some(self.error(error))),
         };
         match parse(&text) {
             Ok(drain) => (Some(drain), None),
-            Err(why) => {
-                let reason = Some("what was written down about it can't be read".to_owned());
-                let drain = Drain { since: now, until: None, reason, by: "somebody".to_owned() };
-                (Some(drain), Some(StateError::set_aside(&self.path, &why)))
-            }
+            Err(why) => (Some(unreadable(now)), Some(StateError::set_aside(&self.path, &why))),
         }
     }
 
@@ -82,6 +78,11 @@ impl DrainRecord for DrainFile {
         };
         written.map_err(|error| self.error(error))
     }
+}
+
+fn unreadable(now: SystemTime) -> Drain {
+    let reason = Some("what was written down about it can't be read".to_owned());
+    Drain { since: now, until: None, reason, by: "somebody".to_owned() }
 }
 
 fn write(path: &Path, text: Option<&str>) -> io::Result<()> {
@@ -148,6 +149,15 @@ mod tests {
             assert!(error.is_some_and(|error| error.to_string().contains("set aside as")), "{junk:?}");
             assert!(!path.exists());
         }
+    }
+
+    #[test]
+    fn one_that_cant_be_opened_keeps_the_node_out_too() {
+        let folder = tempfile::tempdir().unwrap();
+        // what even root can't read as a file
+        fs::create_dir(folder.path().join("drain.json")).unwrap();
+        let (drain, error) = DrainFile::new(folder.path()).load(at(5));
+        assert!(drain.is_some() && error.is_some_and(|error| error.to_string().contains("drain.json: ")));
     }
 
     #[tokio::test]

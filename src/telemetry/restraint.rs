@@ -1,8 +1,8 @@
 //! What of the log is held back, decided by `policy::chatter`, and told in the end.
 
-use super::events::{Event, Kind, emit};
+use super::events::{Event, Kind, Level, emit};
 use crate::model::Moment;
-use crate::policy::chatter::{Chatter, Word};
+use crate::policy::chatter::{Chatter, Held, Word};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
@@ -33,10 +33,13 @@ impl Restraint {
     /// Logs how much was held back, if that is due, with `now`: what is true meanwhile.
     pub fn tell(&self, now: &str) {
         let report = self.chatter().report(self.now());
-        if let Some(held) = report {
-            let event = Event::HeldBack { count: held.total, lasted: held.lasted, kinds: &held.to_string(), now };
-            emit(&event);
-        }
+        say(report, now);
+    }
+
+    /// The same whether or not it is due: nobody would tell it later.
+    pub fn tell_all(&self, now: &str) {
+        let report = self.chatter().last_report(self.now());
+        say(report, now);
     }
 
     /// At level debug and below nothing is held back.
@@ -48,7 +51,11 @@ impl Restraint {
     pub(super) fn judge(&self, name: &str) -> Word {
         match Kind::named(name).filter(|kind| !kind.always) {
             Some(kind) if !self.0.off.load(Ordering::Relaxed) => {
-                let word = self.chatter().step(kind.name, self.now());
+                let (mut chatter, now) = (self.chatter(), self.now());
+                let word = match kind.level {
+                    Level::Error => chatter.step_urgent(kind.name, now),
+                    Level::Warning | Level::Info => chatter.step(kind.name, now),
+                };
                 if word == Word::Hold {
                     self.0.held.fetch_add(1, Ordering::Relaxed);
                 }
@@ -79,5 +86,11 @@ impl Restraint {
     fn chatter(&self) -> MutexGuard<'_, Chatter> {
         // counters only: whatever a panic elsewhere left is good enough
         self.0.chatter.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn say(report: Option<Held>, now: &str) {
+    if let Some(held) = report {
+        emit(&Event::HeldBack { count: held.total, lasted: held.lasted, kinds: &held.to_string(), now });
     }
 }

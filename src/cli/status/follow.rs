@@ -94,24 +94,20 @@ fn show(report: &Report, last: Option<&Report>, form: Form) -> Result<(), Failur
 /// Waits for a report of a node that is registered, over restarts of the agent; the last report when time is up.
 pub async fn registered(agent: &LocalArgs, limit: Duration) -> Result<Report, Failure> {
     let deadline = Instant::now() + limit;
-    let mut last: Result<Report, Failure> = Err(Failure::said(exit::UNAVAILABLE));
+    let silent = format!("no answer from the agent within {}", humantime::format_duration(limit));
+    let mut last: Result<Report, Failure> = Err(Failure { code: exit::UNAVAILABLE, text: Some(silent) });
     let waiting = async {
         loop {
-            match agent.follow(EACH_HOUR).await {
-                Ok(mut reports) => {
-                    while let Ok(report) = reports.next().await {
-                        let registered = report.registration.registered;
-                        last = Ok(report);
-                        if registered {
-                            return;
-                        }
-                    }
-                }
-                Err(failure) if failure.code == exit::UNAVAILABLE => last = Err(failure),
-                Err(failure) => {
-                    last = Err(failure);
-                    return;
-                }
+            let ended = match agent.follow(EACH_HOUR).await {
+                Ok(reports) => until_registered(reports, &mut last).await,
+                Err(failure) => Some(failure),
+            };
+            let Some(failure) = ended else { return };
+            // an agent that ended or is not there yet is waited for; one that refuses will go on refusing
+            let final_word = failure.code != exit::UNAVAILABLE;
+            last = Err(failure);
+            if final_word {
+                return;
             }
             sleep(RETRY).await;
         }
@@ -124,4 +120,20 @@ pub async fn registered(agent: &LocalArgs, limit: Duration) -> Result<Report, Fa
         remark(&format!("not registered within {}", humantime::format_duration(limit)));
     }
     last
+}
+
+/// None once the node is registered, else why there are no more reports.
+async fn until_registered(mut reports: Reports, last: &mut Result<Report, Failure>) -> Option<Failure> {
+    loop {
+        match reports.next().await {
+            Ok(report) => {
+                let registered = report.registration.registered;
+                *last = Ok(report);
+                if registered {
+                    return None;
+                }
+            }
+            Err(failure) => return Some(failure),
+        }
+    }
 }

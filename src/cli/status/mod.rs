@@ -21,7 +21,7 @@ fields docs/status.md describes.
     swarm-agent status --json | jq .registration.lease.left_seconds
 
 Exit status: 0 healthy (registered, and nothing is wrong), 2 degraded (registered, and something is wrong), 3 not \
-registered, 69 no agent runs, 1 the rest.")]
+registered, 69 no agent runs, 77 only root and group swarm-agent may ask, 1 the rest.")]
 pub struct Status {
     /// Print the report as JSON; with --watch one a line
     #[arg(long)]
@@ -29,7 +29,7 @@ pub struct Status {
     /// Show it again at each change, until interrupted; on a terminal every second too
     #[arg(long, conflicts_with = "wait_registered")]
     watch: bool,
-    /// Wait until the node is registered, and until an agent runs; exit status 3 when time is up
+    /// Wait until the node is registered, and until an agent runs; exit status 3 when time is up, or 69 without an agent
     #[arg(long, value_name = "TIMEOUT", num_args = 0..=1, require_equals = true, default_missing_value = "5m",
         value_parser = super::positive_duration)]
     wait_registered: Option<Duration>,

@@ -40,7 +40,7 @@ proptest! {
         }
         for begin in &all {
             let hour = all.iter().filter(|said| *said >= begin && said.since(*begin) < HOUR).count();
-            prop_assert!(hour < 90, "{hour} within an hour");
+            prop_assert!(hour < 80, "{hour} within an hour");
         }
     }
 
@@ -89,6 +89,20 @@ fn a_kind_that_chatters_takes_no_room_from_the_others_and_says_how_much_was_left
     assert_eq!(chatter.step("flap", at(600)), Word::Say { held_before: 500 });
     assert_eq!(chatter.step("flap", at(600)), Word::Hold);
     assert_eq!(chatter.step("flap", at(1200)), Word::Say { held_before: 1 });
+}
+
+#[test]
+fn what_is_urgent_is_said_however_much_else_there_was() {
+    let mut chatter = Chatter::default();
+    for name in NAMES {
+        hold(&mut chatter, name, at(0));
+    }
+    assert_eq!(chatter.step("another", at(1)), Word::Hold);
+    assert_eq!(chatter.step_urgent("stuck", at(1)), Word::Say { held_before: 0 });
+    let said = (0..3600).filter(|second| chatter.step_urgent("stuck", at(*second)) != Word::Hold).count();
+    assert!(said < 13, "{said}");
+    assert!(chatter.last_report(at(3600)).is_some_and(|held| held.total > 3600));
+    assert_eq!(chatter.last_report(at(3600)), None);
 }
 
 /// Holds one entry of this kind back.

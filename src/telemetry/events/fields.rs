@@ -67,6 +67,7 @@ impl Event<'_> {
             | Self::ApiFailed { path: place, error }
             | Self::MetricsFailed { address: place, error }
             | Self::AcceptFailing { place, error } => Fields { place: Some(place), reason: Some(error), ..none },
+            Self::ClientCrowded { place, .. } => Fields { place: Some(place), ..none },
             Self::RequestsCutOff { place, count } => Fields { place: Some(place), count: number(count), ..none },
             Self::EntryAbandoned { address, error } => Fields { address: Some(address), reason: Some(error), ..none },
             Self::HostingFailed { reason: error }

@@ -124,6 +124,7 @@ kinds! {
     StoreFailing: server::STORE_FAILING,
     StoreRecovered: server::STORE_RECOVERED,
     AcceptFailing: server::ACCEPT_FAILING,
+    ClientCrowded: server::CLIENT_CROWDED,
     RequestsCutOff: server::REQUESTS_CUT_OFF,
     HeldBack: journal::HELD_BACK,
     LogDropped: journal::LOG_DROPPED,

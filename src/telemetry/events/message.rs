@@ -59,7 +59,7 @@ impl fmt::Display for Event<'_> {
             }
             Self::HostingRecovered => f.write_str("the agent's own discovery server works again"),
             Self::ApiFailed { path, error } => {
-                write!(f, "{path}: {error}; `swarm-agent reload` does not work until this does; trying on")
+                write!(f, "{path}: {error}; commands that ask the agent don't work until this does; trying on")
             }
             Self::MetricsFailed { address, error } => {
                 write!(f, "the metrics can't be served at {address}: {error}; trying on")
@@ -73,6 +73,9 @@ impl fmt::Display for Event<'_> {
             }
             Self::StoreRecovered => f.write_str("the store can be written again"),
             Self::AcceptFailing { place, error } => write!(f, "can't accept connections at {place}: {error}"),
+            Self::ClientCrowded { place, uid } => {
+                write!(f, "user {uid} has too many connections to {place}: further ones are closed")
+            }
             Self::RequestsCutOff { place, count } => {
                 write!(f, "cut off {count} connection{} to {place} that did not finish in time", plural(*count))
             }

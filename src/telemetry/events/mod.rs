@@ -164,6 +164,10 @@ pub enum Event<'a> {
         place: &'a str,
         error: &'a str,
     },
+    ClientCrowded {
+        place: &'a str,
+        uid: u32,
+    },
     RequestsCutOff {
         place: &'a str,
         count: usize,
@@ -205,6 +209,7 @@ impl<'a> Event<'a> {
     pub fn of_socket(place: &'a str, trouble: &'a SocketTrouble) -> Self {
         match trouble {
             SocketTrouble::Accept(error) => Self::AcceptFailing { place, error },
+            SocketTrouble::Crowded { uid } => Self::ClientCrowded { place, uid: *uid },
             SocketTrouble::CutOff(count) => Self::RequestsCutOff { place, count: *count },
         }
     }

@@ -52,6 +52,7 @@ fn sparse() -> Vec<Event<'static>> {
         Event::StoreFailing { error: e },
         Event::StoreRecovered,
         Event::AcceptFailing { place: e, error: e },
+        Event::ClientCrowded { place: e, uid: 0 },
         Event::RequestsCutOff { place: e, count: 0 },
         Event::HeldBack { count: 0, lasted, kinds: e, now: e },
         Event::LogDropped { count: 0 },

@@ -14,7 +14,7 @@ pub const DEREGISTERED: Declared = Kind::info("deregistered", "8bfeaae4420446b1a
     happened: "@SWARM_AGENT_ADDRESS@ was taken out at @SWARM_AGENT_SERVER@: @SWARM_AGENT_REASON@",
     matters: "Clients of the cluster don't find this host at that address any more.",
     remedy: "If it is a surprise, `swarm-agent engine status` tells what the engine does, and `journalctl -u docker` \
-             why. The entry comes back by itself when the engine works.",
+             why. The entry comes back by itself when the engine works, unless the node is drained.",
 });
 
 pub const DISCOVERY_FAILING: Declared =
@@ -30,8 +30,8 @@ pub const DISCOVERY_FAILING: Declared =
 pub const DISCOVERY_RECOVERED: Declared =
     Kind::info("discovery-recovered", "9b04529235f34a61b294be51b003d4b1").means(Text {
         subject: "The discovery service works again",
-        happened: "@SWARM_AGENT_SERVER@ took a beat after failed attempts.",
-        matters: "This host is in the list again, if it had gone.",
+        happened: "@SWARM_AGENT_SERVER@ took a request after failed attempts.",
+        matters: "Beats get through again: what the list says of this host is true.",
         remedy: "Nothing to do; `swarm-agent list` shows who is back.",
     });
 
@@ -52,14 +52,15 @@ pub const LEASE_EXPIRED: Declared = Kind::warning("lease-expired", "81cfa6cbca97
                  @SWARM_AGENT_SERVER@ from here.",
 });
 
-pub const LEAVE_FAILED: Declared = Kind::warning("leave-failed", "36756da8fcbe4301a2ae4eb6872f5e72").means(Text {
-    subject: "This host's entry could not be taken out",
-    happened: "The agent stopped, and @SWARM_AGENT_SERVER@ did not take @SWARM_AGENT_ADDRESS@ out: \
+pub const LEAVE_FAILED: Declared =
+    Kind::warning("leave-failed", "36756da8fcbe4301a2ae4eb6872f5e72").always().means(Text {
+        subject: "This host's entry could not be taken out",
+        happened: "The agent stopped, and @SWARM_AGENT_SERVER@ did not take @SWARM_AGENT_ADDRESS@ out: \
                    @SWARM_AGENT_REASON@",
-    matters: "Clients may still try this host, until the entry's ttl ends.",
-    remedy: "Wait for the ttl (discovery.ttl, 180 s by default), or start and stop the agent once the server \
+        matters: "Clients may still try this host, until the entry's ttl ends.",
+        remedy: "Wait for the ttl (discovery.ttl, 180 s by default), or start and stop the agent once the server \
                  answers; `swarm-agent list` shows whether it is gone.",
-});
+    });
 
 pub const ENTRY_ABANDONED: Declared =
     Kind::warning("entry-abandoned", "5c8927c9e83b4ba99d0cbb89561f26f4").means(Text {

@@ -67,6 +67,13 @@ pub const ACCEPT_FAILING: Declared = Kind::warning("accept-failing", "8a9e63dad3
                  `ss -tnp` shows who holds connections.",
 });
 
+pub const CLIENT_CROWDED: Declared = Kind::warning("client-crowded", "14634fb8d8f64c18bbb39a0cf3bff7a0").means(Text {
+    subject: "A user of this host has too many connections to the agent",
+    happened: "One user keeps as many connections to @SWARM_AGENT_PLACE@ open as one user may have.",
+    matters: "Further ones of that user are closed at once. Root, the agent itself and other users are still served.",
+    remedy: "`ss -xp` shows which programs hold them: `swarm-agent status --watch` is one, a loop of requests another.",
+});
+
 pub const REQUESTS_CUT_OFF: Declared =
     Kind::warning("requests-cut-off", "7fa5b502cd8b499b912f6359805d2694").means(Text {
         subject: "Requests were cut off by a stop",

@@ -5,7 +5,8 @@ use crate::telemetry::events::kind::{Declared, Kind, Text};
 pub const STARTED: Declared = Kind::info("started", "51ecac1345d5406cba6d69d14e64dc3f").always().means(Text {
     subject: "The agent has started",
     happened: "swarm-agent @SWARM_AGENT_VERSION@ runs and watches this host's Docker Engine.",
-    matters: "It registers @SWARM_AGENT_ADDRESS@ at @SWARM_AGENT_SERVER@ while the engine works.",
+    matters: "It registers @SWARM_AGENT_ADDRESS@ at @SWARM_AGENT_SERVER@ while the engine works and the node is not \
+              drained.",
     remedy: "Nothing to do. `systemctl status swarm-agent` shows the present state, `swarm-agent show-config --origin` \
              where each setting comes from.",
 });
@@ -71,8 +72,8 @@ pub const CONFIG_INVALID: Declared =
 pub const STATE_TROUBLE: Declared = Kind::warning("state-trouble", "bbd4841693c542c3b034a5263af84323").means(Text {
     subject: "The state directory is in trouble",
     happened: "@SWARM_AGENT_PLACE@: @SWARM_AGENT_REASON@",
-    matters: "The agent goes on, but its next process may not know which entry this one left, which then stays \
-                  until its ttl ends. A file that was set aside was damaged.",
+    matters: "The agent goes on, but its next process may not know what this one left: an entry, which then stays \
+              until its ttl ends, or a drain. A file that was set aside was damaged.",
     remedy: "Look at the disk: `df /var/lib/swarm-agent`, `journalctl -k`; the directory must belong to user \
                  swarm-agent. `swarm-agent check-config --connect` tries it.",
 });
@@ -80,8 +81,8 @@ pub const STATE_TROUBLE: Declared = Kind::warning("state-trouble", "bbd4841693c5
 pub const API_FAILED: Declared = Kind::warning("api-failed", "14a7be51c90e4017b385494c9fa1286d").means(Text {
     subject: "The agent's local socket can't be used",
     happened: "@SWARM_AGENT_PLACE@: @SWARM_AGENT_REASON@",
-    matters: "Registration goes on, but commands that ask the running agent don't work: `systemctl reload swarm-agent`, \
-              `swarm-agent reload`.",
+    matters: "Registration goes on, but commands that ask the running agent don't work: `swarm-agent status`, `drain`, \
+              `undrain`, `metrics` and `reload`, and with it `systemctl reload swarm-agent`.",
     remedy: "Another agent may run: `pgrep -a swarm-agent`. Otherwise `systemctl restart swarm-agent` makes the folder \
              anew; the agent also tries on by itself.",
 });
@@ -109,9 +110,10 @@ pub const LOOP_FRESH: Declared = Kind::info("loop-fresh", "244f5dd0c69f4906812b2
     remedy: "If it happens again, look at the load of this host: `uptime`, `cat /proc/pressure/*`.",
 });
 
-pub const TASK_CUT_OFF: Declared = Kind::warning("task-cut-off", "d5d954c226e24302ae346d377b6c60d1").means(Text {
-    subject: "A part of the agent was cut off",
-    happened: "Task @SWARM_AGENT_TASK@ was to stop, at a reload or the agent's own stop, and did not in time.",
-    matters: "What it was doing is left undone. An entry that was to leave may stay until its ttl ends.",
-    remedy: "A server, bus or disk that hangs is the usual cause: `swarm-agent check-config --connect` tries each.",
-});
+pub const TASK_CUT_OFF: Declared =
+    Kind::warning("task-cut-off", "d5d954c226e24302ae346d377b6c60d1").always().means(Text {
+        subject: "A part of the agent was cut off",
+        happened: "Task @SWARM_AGENT_TASK@ was to stop, at a reload or the agent's own stop, and did not in time.",
+        matters: "What it was doing is left undone. An entry that was to leave may stay until its ttl ends.",
+        remedy: "A server, bus or disk that hangs is the usual cause: `swarm-agent check-config --connect` tries each.",
+    });

@@ -61,6 +61,9 @@ fn a_drain_survives_restarts_and_reboots_until_it_is_ended() -> TestResult {
     node.reboot()?;
     drained("after a reboot")?;
     assert!(fleet.events(REGISTERED)?.is_empty());
+    let this_boot = node.journal("swarm-agent")?;
+    let drained_event = |entry: &e2e::JournalEntry| entry.field("SWARM_AGENT_EVENT").as_deref() == Some("drained");
+    assert!(this_boot.iter().any(drained_event), "the journal of this boot does not say it");
 
     let asked = Instant::now();
     let said = node.ok(["swarm-agent", "undrain"])?;
@@ -71,9 +74,10 @@ fn a_drain_survives_restarts_and_reboots_until_it_is_ended() -> TestResult {
     let seen =
         before.iter().filter(|answer| answer.at < asked && answer.nodes.as_ref().is_ok_and(|nodes| !nodes.is_empty()));
     assert_eq!(seen.count(), 0, "it was listed while it was drained");
-    node.ok(["systemctl", "restart", "swarm-agent"])?;
     let lister = fleet.lister()?;
     let begin = lister.wait_present(&address, 5 * SECOND)?;
+    node.ok(["systemctl", "restart", "swarm-agent"])?;
+    node.wait_unit("swarm-agent.service", 10 * SECOND, |unit| unit.get("StatusText").contains("registered "))?;
     assert_no_gap(&lister.finish_since(begin), &address, SECOND / 4);
     Ok(())
 }

@@ -113,7 +113,7 @@ fn everybody_may_look_and_only_the_group_may_act() -> TestResult {
     }
     for order in ["drain", "undrain", "reload"] {
         let denied = as_user(node, "guest", &[order])?;
-        assert_eq!(denied.status, 1, "{order}: {denied:?}");
+        assert_eq!(denied.status, 77, "{order}: {denied:?}");
         assert!(denied.stderr.contains("root and members of group swarm-agent"), "{denied:?}");
     }
     assert_eq!(report(node)?["state"], "healthy", "a guest changed something");
@@ -121,11 +121,50 @@ fn everybody_may_look_and_only_the_group_may_act() -> TestResult {
     assert_eq!(report(node)?["drain"]["by"], "oncall");
     assert_eq!(as_user(node, "root", &["undrain"])?.status, 0);
 
+    // a guest who takes all that he can get keeps nobody else out
+    let crowd = "for i in $(seq 80); do setpriv --reuid=guest --regid=guest --init-groups \
+                 swarm-agent status --watch >/dev/null 2>&1 & done; wait";
+    let mut crowd = node.spawn(["sh", "-c", crowd])?;
+    node.wait_journal("swarm-agent", 20 * SECOND, |entry| {
+        entry.field("SWARM_AGENT_EVENT").as_deref() == Some("client-crowded")
+    })?;
+    for user in ["root", "oncall"] {
+        let prompt = ["drain", "--timeout", "5s", "--reason", "crowd"];
+        assert_eq!(as_user(node, user, &prompt)?.status, 0, "{user} is kept out");
+        assert_eq!(as_user(node, user, &["undrain", "--timeout", "5s"])?.status, 0, "{user} is kept out");
+    }
+    node.ok(["pkill", "-u", "guest"])?;
+    crowd.kill()?;
+
+    // what the local API says of itself, and of what it does not take
+    let ask = |request: &str, body: &str| -> Result<String> {
+        let script = r#"$s = IO::Socket::UNIX->new(Peer => "/run/swarm-agent/agent.sock") or die $!;
+            printf $s "%s HTTP/1.0\r\ncontent-length: %d\r\n\r\n%s", $ARGV[0], length $ARGV[1], $ARGV[1];
+            $s->flush; print while <$s>"#;
+        node.run(["perl", "-MIO::Socket::UNIX", "-e", script, request, body])?.ok()
+    };
+    assert!(ask("GET /healthz", "")?.ends_with("\r\n\r\nok\n"));
+    let long = format!("{{\"reason\": \"{}\"}}", "x".repeat(5000));
+    for (request, body, status, part) in [
+        ("POST /drain", "{\"raison\": \"x\"}", 400, "unknown field `raison`"),
+        ("POST /drain", "{\"seconds\": 0}", 400, "the time is 0"),
+        ("POST /drain", "not JSON", 400, "expected"),
+        ("POST /drain", long.as_str(), 400, "length limit"),
+        ("GET /status?watch=0", "", 400, "at least 1"),
+        ("GET /drain", "", 405, "another method"),
+        ("GET /engine", "", 404, "nothing at this path"),
+    ] {
+        let answer = ask(request, body)?;
+        assert!(answer.starts_with(&format!("HTTP/1.0 {status}")), "{request} {body:.20}: {answer}");
+        let said: Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap_or_default())?;
+        assert!(said["error"].as_str().is_some_and(|error| error.contains(part)), "{request} {body:.20}: {answer}");
+    }
+
     node.write(PATH, "[status]\nreadable-by = \"group\"\n")?;
     node.ok(["systemctl", "reload", "swarm-agent"])?;
     for command in [&["status"][..], &["status", "--watch"], &["metrics"]] {
         let denied = as_user(node, "guest", command)?;
-        assert_eq!(denied.status, 1, "{command:?}: {denied:?}");
+        assert_eq!(denied.status, 77, "{command:?}: {denied:?}");
         assert!(denied.stderr.contains("root and members of group swarm-agent"), "{denied:?}");
     }
     assert_eq!(as_user(node, "oncall", &["status"])?.status, 0);
