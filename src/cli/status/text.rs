@@ -39,8 +39,9 @@ fn node(table: &mut Table, report: &Report) {
         (Some(_), Some(text)) => table.toned("reach", text.clone(), Tone::Doubt),
         _ => {}
     }
-    if let Some(drain) = &report.drain {
-        table.toned("drained", format!("{}, {}", by(drain), ago(&drain.since)), Tone::Doubt);
+    match &report.drain {
+        Some(drain) => table.toned("drained", format!("{}, {}", by(drain), ago(&drain.since)), Tone::Doubt),
+        None => table.row("drained", "no"),
     }
 }
 
