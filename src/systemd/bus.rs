@@ -8,12 +8,16 @@ use futures_util::{FutureExt, StreamExt};
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
-use zbus::{Connection, MatchRule, MessageStream, OwnedObjectPath, connection, message};
+use zbus::{Connection, MatchRule, MessageStream, OwnedObjectPath, connection, match_rule, message};
 
 /// Bounds connecting to the bus, and each call.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a follower stays silent at most.
 const TICK: Duration = Duration::from_secs(5);
+/// Of a unit that stirs, before its state is taken as it is.
+const LOOKS: u32 = 3;
+/// Of the runtime, until what has arrived is where it belongs: the socket's reader, the stream's queue.
+const TURNS: u32 = 4;
 /// A follower looks again this often even if no signal came, so that a bus that swallowed one heals.
 const LOOK_INTERVAL_TICKS: u32 = 6;
 
@@ -40,7 +44,7 @@ impl SystemdUnit {
         if let Some(open) = slot.as_ref().filter(|bus| !bus.connection.is_closed()) {
             return Ok(open.clone());
         }
-        let connection = connection::Builder::system().method_timeout(TIMEOUT).build().await?;
+        let connection = connect().await?;
         let path = load(&connection, &self.name).await?;
         Ok(slot.insert(Bus { connection, path }).clone())
     }
@@ -71,22 +75,59 @@ impl SystemdUnit {
     /// Everything that tells of a change of the unit. The matches are added before the first look, so that no
     /// change falls between the two.
     async fn subscribe(&self) -> zbus::Result<SelectAll<MessageStream>> {
-        let Bus { connection, path } = self.bus().await?;
-        let signal = || MatchRule::builder().msg_type(message::Type::Signal).sender(SYSTEMD);
-        let of_manager = |member| -> zbus::Result<MatchRule<'_>> {
-            signal().path(MANAGER_PATH).interface(MANAGER).member(member).arg(2, self.name.as_str()).build()
+        let mut slot = self.bus.lock().await;
+        let open = slot.take().filter(|bus| !bus.connection.is_closed());
+        let connection = match &open {
+            Some(bus) => bus.connection.clone(),
+            None => connect().await?,
         };
-        let of_unit = signal().path(path).interface(PROPERTIES).member("PropertiesChanged").build()?;
         let stream = |rule| MessageStream::for_match_rule(rule, &connection, None);
+        let path = async {
+            match open {
+                Some(bus) => Ok(bus.path),
+                None => load(&connection, &self.name).await,
+            }
+        };
         // sent in this order, and answered together
-        let (changed, new, removed, _) = tokio::try_join!(
-            stream(of_unit),
-            stream(of_manager("JobNew")?),
-            stream(of_manager("JobRemoved")?),
+        let (path, new, removed, _) = tokio::try_join!(
+            path,
+            stream(self.of_manager("JobNew")?),
+            stream(self.of_manager("JobRemoved")?),
             // without it systemd sends no PropertiesChanged
             call(&connection, MANAGER_PATH, (MANAGER, "Subscribe"), &()),
         )?;
+        let of_unit = from_systemd().path(&path).interface(PROPERTIES).member("PropertiesChanged").build()?;
+        let changed = stream(of_unit).await?;
+        slot.replace(Bus { connection: connection.clone(), path });
         Ok(select_all([changed, new, removed]))
+    }
+
+    /// The manager's signals about this unit.
+    fn of_manager(&self, member: &'static str) -> zbus::Result<MatchRule<'_>> {
+        from_systemd().path(MANAGER_PATH).interface(MANAGER).member(member).arg(2, self.name.as_str()).build()
+    }
+
+    /// A look after which no job was made that we could know of. What systemd sends right behind its answer (somebody
+    /// stops the unit) is here before long, and long before it is worked on: on a busy machine that matters.
+    async fn settled_look(&self) -> zbus::Result<UnitState> {
+        let Bus { connection, .. } = self.bus().await?;
+        let mut jobs = MessageStream::for_match_rule(self.of_manager("JobNew")?, &connection, None).await?;
+        let mut state = self.try_look().await?;
+        for _ in 0..LOOKS {
+            // each turn lets the connection read what has arrived
+            for _ in 0..TURNS {
+                tokio::task::yield_now().await;
+            }
+            let mut stirred = false;
+            while let Some(Some(Ok(_))) = jobs.next().now_or_never() {
+                stirred = true;
+            }
+            if !stirred {
+                break;
+            }
+            state = self.try_look().await?;
+        }
+        Ok(state)
     }
 
     /// One look within bounds, connecting included.
@@ -106,9 +147,10 @@ impl SystemdUnit {
 #[async_trait::async_trait]
 impl UnitSource for SystemdUnit {
     async fn look(&self) -> UnitView {
-        match self.bounded_look().await {
-            Ok(state) => UnitView::Known(state),
-            Err(why) => UnitView::Unknown(why),
+        match timeout(TIMEOUT, self.settled_look()).await {
+            Ok(Ok(state)) => UnitView::Known(state),
+            Ok(Err(error)) => UnitView::Unknown(explain(&error)),
+            Err(_) => UnitView::Unknown(no_answer()),
         }
     }
 
@@ -149,6 +191,14 @@ impl SystemdUnit {
             observe(Observation::Quiet);
         }
     }
+}
+
+fn from_systemd() -> match_rule::Builder<'static> {
+    MatchRule::builder().msg_type(message::Type::Signal).sender(SYSTEMD)
+}
+
+async fn connect() -> zbus::Result<Connection> {
+    connection::Builder::system().method_timeout(TIMEOUT).build().await
 }
 
 fn no_answer() -> String {
