@@ -5,7 +5,7 @@ mod common;
 
 use common::{DEADLINE, Outcome, Server, TTL, address, drained, listed, wait_for_list};
 use std::time::{Duration, Instant};
-use swarm_agent::discovery::{Backend, BackendError};
+use swarm_agent::discovery::{Backend, BackendError, Claim};
 
 /// A running service, and new clusters in it.
 #[async_trait::async_trait]
@@ -49,12 +49,12 @@ async fn an_entry_comes_stays_once_and_goes() -> Outcome {
         let backend = subject.new_cluster().await;
         assert!(listed(&*backend).await.is_empty(), "{}: a new cluster is empty", subject.name());
         let node = address("10.0.0.1:2375");
-        backend.register(&node, TTL).await?;
-        backend.register(&node, TTL).await?;
+        backend.register(&Claim::new(&node, TTL)).await?;
+        backend.register(&Claim::new(&node, TTL)).await?;
         assert_eq!(listed(&*backend).await, ["10.0.0.1:2375"], "{}", subject.name());
-        backend.deregister(&node).await?;
+        backend.deregister(&node, None).await?;
         assert!(listed(&*backend).await.is_empty(), "{}", subject.name());
-        backend.register(&node, TTL).await?;
+        backend.register(&Claim::new(&node, TTL)).await?;
         assert_eq!(listed(&*backend).await, ["10.0.0.1:2375"], "{}: it may come back", subject.name());
     }
     Ok(())
@@ -64,8 +64,8 @@ async fn an_entry_comes_stays_once_and_goes() -> Outcome {
 async fn taking_out_what_is_not_there_is_no_error() -> Outcome {
     for subject in subjects()? {
         let backend = subject.new_cluster().await;
-        backend.register(&address("10.0.0.1:2375"), TTL).await?;
-        backend.deregister(&address("10.0.0.2:2375")).await?;
+        backend.register(&Claim::new(&address("10.0.0.1:2375"), TTL)).await?;
+        backend.deregister(&address("10.0.0.2:2375"), None).await?;
         assert_eq!(listed(&*backend).await, ["10.0.0.1:2375"], "{}: others stay", subject.name());
     }
     Ok(())
@@ -77,11 +77,11 @@ async fn every_kind_of_address_comes_back_as_it_was_in_order() -> Outcome {
         let backend = subject.new_cluster().await;
         let nodes = ["10.0.0.9:2375", "10.0.0.10:1", "[fd00::5]:2376", "node_7.example:65535"];
         for node in nodes.iter().rev() {
-            backend.register(&address(node), TTL).await?;
+            backend.register(&Claim::new(&address(node), TTL)).await?;
         }
         assert_eq!(listed(&*backend).await, nodes, "{}", subject.name());
         for node in nodes {
-            backend.deregister(&address(node)).await?;
+            backend.deregister(&address(node), None).await?;
         }
         assert!(listed(&*backend).await.is_empty(), "{}", subject.name());
     }
@@ -92,7 +92,7 @@ async fn every_kind_of_address_comes_back_as_it_was_in_order() -> Outcome {
 async fn clusters_do_not_see_each_other() -> Outcome {
     for subject in subjects()? {
         let (one, other) = (subject.new_cluster().await, subject.new_cluster().await);
-        one.register(&address("10.0.0.1:2375"), TTL).await?;
+        one.register(&Claim::new(&address("10.0.0.1:2375"), TTL)).await?;
         assert!(listed(&*other).await.is_empty(), "{}", subject.name());
     }
     Ok(())
@@ -102,8 +102,8 @@ async fn clusters_do_not_see_each_other() -> Outcome {
 async fn an_entry_without_beats_goes_by_itself() -> Outcome {
     for subject in subjects()? {
         let backend = subject.new_cluster().await;
-        backend.register(&address("10.0.0.1:2375"), subject.shortest_ttl()).await?;
-        backend.register(&address("10.0.0.2:2375"), TTL).await?;
+        backend.register(&Claim::new(&address("10.0.0.1:2375"), subject.shortest_ttl())).await?;
+        backend.register(&Claim::new(&address("10.0.0.2:2375"), TTL)).await?;
         wait_for_list(&*backend, &["10.0.0.2:2375"]).await;
     }
     Ok(())
@@ -114,7 +114,7 @@ async fn a_drained_node_is_in_a_list_of_all_alone_until_it_registers() -> Outcom
     for subject in subjects()? {
         let (backend, name) = (subject.new_cluster().await, subject.name());
         let (active, node) = (address("10.0.0.1:2375"), address("[fd00::5]:2375"));
-        backend.register(&active, TTL).await?;
+        backend.register(&Claim::new(&active, TTL)).await?;
         let marked = backend.mark_drained(&node, Some("kernel update, für ☃"), TTL).await;
         if !subject.has_room() {
             assert!(matches!(marked, Err(BackendError::NoRoom { .. })), "{name}: {marked:?}");
@@ -126,10 +126,10 @@ async fn a_drained_node_is_in_a_list_of_all_alone_until_it_registers() -> Outcom
         assert_eq!(drained(&*backend).await, ["[fd00::5]:2375  drained: kernel update, für ☃"], "{name}");
         backend.mark_drained(&node, None, TTL).await?;
         assert_eq!(drained(&*backend).await, ["[fd00::5]:2375  drained"], "{name}: the last mark counts");
-        backend.register(&node, TTL).await?;
+        backend.register(&Claim::new(&node, TTL)).await?;
         assert!(drained(&*backend).await.is_empty(), "{name}");
         assert_eq!(listed(&*backend).await, ["10.0.0.1:2375", "[fd00::5]:2375"], "{name}");
-        backend.deregister(&node).await?;
+        backend.deregister(&node, None).await?;
         assert!(drained(&*backend).await.is_empty(), "{name}: the mark is gone for good");
     }
     Ok(())
@@ -139,11 +139,11 @@ async fn a_drained_node_is_in_a_list_of_all_alone_until_it_registers() -> Outcom
 async fn an_entry_hides_the_mark_of_its_node_until_it_goes() -> Outcome {
     for subject in subjects()?.into_iter().filter(|subject| subject.has_room()) {
         let (backend, node) = (subject.new_cluster().await, address("10.0.0.1:2375"));
-        backend.register(&node, TTL).await?;
+        backend.register(&Claim::new(&node, TTL)).await?;
         backend.mark_drained(&node, None, TTL).await?;
         assert_eq!(listed(&*backend).await, ["10.0.0.1:2375"], "{}", subject.name());
         assert!(drained(&*backend).await.is_empty(), "{}: no node is listed twice", subject.name());
-        backend.deregister(&node).await?;
+        backend.deregister(&node, None).await?;
         assert_eq!(drained(&*backend).await, ["10.0.0.1:2375  drained"], "{}", subject.name());
     }
     Ok(())

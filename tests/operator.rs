@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
+use swarm_agent::discovery::Claim;
 
 fn run(command: &mut Command) -> (Option<i32>, String, String) {
     let output = command.output().expect("the binary under test");
@@ -82,12 +83,12 @@ async fn watch_sees_nodes_come_and_go_and_outlives_the_server() -> Outcome {
     let server = Server::start(directory.path());
     let token = server.cluster().await;
     let backend = server.backend(&token);
-    backend.register(&address("10.0.0.1:2375"), TTL).await?;
+    backend.register(&Claim::new(&address("10.0.0.1:2375"), TTL)).await?;
     let watcher = Watcher::start(&format!("http://{}/v1/clusters/{token}", server.address));
     assert_eq!(watcher.next(), serde_json::json!({ "event": "list", "nodes": ["10.0.0.1:2375"] }));
-    backend.register(&address("10.0.0.2:2375"), TTL).await?;
+    backend.register(&Claim::new(&address("10.0.0.2:2375"), TTL)).await?;
     assert_eq!(watcher.next(), serde_json::json!({ "event": "join", "node": "10.0.0.2:2375" }));
-    backend.deregister(&address("10.0.0.1:2375")).await?;
+    backend.deregister(&address("10.0.0.1:2375"), None).await?;
     assert_eq!(watcher.next(), serde_json::json!({ "event": "leave", "node": "10.0.0.1:2375" }));
 
     let place = server.address;

@@ -6,6 +6,7 @@ use common::{DEADLINE, Outcome, Server, TTL, address, agent, drained, listed, se
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use swarm_agent::discovery::Claim;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -89,7 +90,7 @@ async fn an_entry_ends_with_its_ttl_neither_earlier_nor_later() -> Outcome {
     let backend = server.backend(&server.cluster().await);
     let ttl = Duration::from_secs(2);
     let asked = Instant::now();
-    backend.register(&address(NODE), ttl).await?;
+    backend.register(&Claim::new(&address(NODE), ttl)).await?;
     let answered = Instant::now();
     loop {
         let before = Instant::now();
@@ -111,14 +112,14 @@ async fn kill_9_loses_nothing_that_was_answered() -> Outcome {
     let token = first.cluster().await;
     let backend = first.backend(&token);
     for n in 1..=3 {
-        backend.register(&address(&format!("10.0.0.{n}:1")), TTL).await?;
+        backend.register(&Claim::new(&address(&format!("10.0.0.{n}:1")), TTL)).await?;
     }
-    backend.deregister(&address("10.0.0.2:1")).await?;
+    backend.deregister(&address("10.0.0.2:1"), None).await?;
     first.kill();
     let second = Server::start(directory.path());
     let backend = second.backend(&token);
     assert_eq!(listed(&*backend).await, ["10.0.0.1:1", "10.0.0.3:1"]);
-    backend.register(&address("10.0.0.4:1"), TTL).await?;
+    backend.register(&Claim::new(&address("10.0.0.4:1"), TTL)).await?;
     second.kill();
     let third = Server::start(directory.path());
     assert_eq!(listed(&*third.backend(&token)).await, ["10.0.0.1:1", "10.0.0.3:1", "10.0.0.4:1"]);
@@ -133,10 +134,10 @@ async fn a_node_that_beats_stays_listed_over_crashes_and_a_dead_one_goes() -> Ou
     let mut server = Server::start(directory.path());
     let token = server.cluster().await;
     let start = Instant::now();
-    server.backend(&token).register(&address(dead), ttl).await?;
+    server.backend(&token).register(&Claim::new(&address(dead), ttl)).await?;
     loop {
         let backend = server.backend(&token);
-        backend.register(&address(live), ttl).await?;
+        backend.register(&Claim::new(&address(live), ttl)).await?;
         let list = listed(&*backend).await;
         assert!(list.contains(&live.to_owned()), "{list:?}");
         if !list.contains(&dead.to_owned()) {
@@ -161,8 +162,8 @@ async fn sigterm_ends_it_with_0_in_spite_of_kept_connections() -> Outcome {
     let server = Server::start(directory.path());
     let token = server.cluster().await;
     let backend = server.backend(&token);
-    backend.register(&address(NODE), TTL).await?;
-    backend.register(&address(NODE), TTL).await?;
+    backend.register(&Claim::new(&address(NODE), TTL)).await?;
+    backend.register(&Claim::new(&address(NODE), TTL)).await?;
     assert_eq!(server.terminate().code(), Some(0));
     let again = Server::start(directory.path());
     assert_eq!(listed(&*again.backend(&token)).await, [NODE]);
@@ -207,7 +208,7 @@ async fn a_thousand_nodes_at_once() -> Outcome {
         let (backend, slots) = (backend.clone(), slots.clone());
         nodes.spawn(async move {
             let _slot = slots.acquire().await.expect("it is never closed");
-            backend.register(&address(&format!("10.0.{}.{}:2375", n / 250, n % 250)), TTL).await
+            backend.register(&Claim::new(&address(&format!("10.0.{}.{}:2375", n / 250, n % 250)), TTL)).await
         });
     }
     while let Some(node) = nodes.join_next().await {
@@ -237,7 +238,7 @@ async fn create_and_list_print_what_a_script_wants() -> Outcome {
     assert_eq!((status, said.as_str()), (Some(0), ""));
     let url = format!("{server_url}/v1/clusters/{}", token.trim());
     assert_eq!(run(&["list", &url]), (Some(0), String::new(), String::new()));
-    server.backend(token.trim()).register(&address(NODE), TTL).await?;
+    server.backend(token.trim()).register(&Claim::new(&address(NODE), TTL)).await?;
     assert_eq!(run(&["list", &url]).1, format!("{NODE}\n"));
     assert_eq!(run(&["list", "--json", &url]).1, format!("[\"{NODE}\"]\n"));
     let made: Value = serde_json::from_str(&run(&["create", "--json", &server_url]).1)?;
@@ -258,8 +259,8 @@ async fn the_list_follows_a_beat_with_another_ttl() -> Outcome {
     let directory = tempfile::tempdir()?;
     let server = Server::start(directory.path());
     let backend = server.backend(&server.cluster().await);
-    backend.register(&address(NODE), TTL).await?;
-    backend.register(&address(NODE), Duration::from_secs(1)).await?;
+    backend.register(&Claim::new(&address(NODE), TTL)).await?;
+    backend.register(&Claim::new(&address(NODE), Duration::from_secs(1))).await?;
     wait_for_list(&*backend, &[]).await;
     Ok(())
 }
@@ -320,7 +321,7 @@ async fn a_mark_is_not_kept_over_a_restart_and_comes_back_with_the_next_beat() -
     let directory = tempfile::tempdir()?;
     let first = Server::start(directory.path());
     let token = first.cluster().await;
-    first.backend(&token).register(&address(NODE), TTL).await?;
+    first.backend(&token).register(&Claim::new(&address(NODE), TTL)).await?;
     first.backend(&token).mark_drained(&address("10.0.0.2:1"), None, TTL).await?;
     first.kill();
     let second = Server::start(directory.path());
@@ -337,7 +338,7 @@ async fn list_prints_drained_nodes_if_it_is_asked_for_all() -> Outcome {
     let server = Server::start(directory.path());
     let token = server.cluster().await;
     let backend = server.backend(&token);
-    backend.register(&address("10.0.0.5:2375"), TTL).await?;
+    backend.register(&Claim::new(&address("10.0.0.5:2375"), TTL)).await?;
     backend.mark_drained(&address("10.0.0.4:2375"), Some("kernel update"), TTL).await?;
     let url = format!("http://{}/v1/clusters/{token}", server.address);
     let list = |args: &[&str]| {

@@ -7,7 +7,8 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use swarm_agent::discovery::{BackendError, Scope, Timeouts, open};
+use swarm_agent::discovery::{BackendError, Claim, Scope, open};
+use swarm_agent::model::{Timeouts, WayOut};
 
 /// Stands between client and server and keeps what the client sent, one text per connection.
 struct Recorder {
@@ -60,11 +61,11 @@ async fn the_requests_are_the_token_protocols_on_one_connection() -> Outcome {
     let token = server.cluster().await;
     let recorder = Recorder::start(server.address)?;
     let client = backend(recorder.address, &token);
-    client.register(&address("10.0.0.1:2375"), TTL).await?;
-    client.register(&address("[fd00::1]:2375"), Duration::from_millis(60_500)).await?;
-    client.register(&address("10.0.0.1:2375"), TTL).await?;
+    client.register(&Claim::new(&address("10.0.0.1:2375"), TTL)).await?;
+    client.register(&Claim::new(&address("[fd00::1]:2375"), Duration::from_millis(60_500))).await?;
+    client.register(&Claim::new(&address("10.0.0.1:2375"), TTL)).await?;
     assert_eq!(listed(&*client).await.len(), 2);
-    client.deregister(&address("[fd00::1]:2375")).await?;
+    client.deregister(&address("[fd00::1]:2375"), None).await?;
     client.mark_drained(&address("[fd00::1]:2375"), Some("für später"), Duration::from_millis(60_500)).await?;
     assert_eq!(drained(&*client).await.len(), 1);
 
@@ -98,7 +99,7 @@ async fn create_is_an_empty_post() -> Outcome {
     let server = Server::start(directory.path());
     let recorder = Recorder::start(server.address)?;
     let url = format!("http://{}", recorder.address).parse()?;
-    swarm_agent::discovery::token::create(&url, common::TIMEOUTS).await?;
+    swarm_agent::discovery::token::create(&url, &common::way()).await?;
     let sent = recorder.sent().concat();
     assert!(sent.starts_with("POST /v1/clusters HTTP/1.1\r\n") && sent.ends_with("\r\n\r\n"), "{sent}");
     assert!(!sent.contains("content-length") || sent.contains("content-length: 0\r\n"), "{sent}");
@@ -166,11 +167,15 @@ async fn a_server_that_never_answers_and_one_that_is_not_there() -> Outcome {
     let silent = TcpListener::bind("127.0.0.1:0")?;
     let timeouts = Timeouts { connect: Duration::from_secs(5), total: Duration::from_millis(200) };
     let url = |address| format!("http://{address}/v1/clusters/s3cret").parse();
-    let error = open(&url(silent.local_addr()?)?, timeouts)?.list(Scope::Active).await.err().ok_or("it succeeded")?;
+    let error = open(&url(silent.local_addr()?)?, &WayOut::direct(timeouts))?
+        .list(Scope::Active)
+        .await
+        .err()
+        .ok_or("it succeeded")?;
     assert!(matches!(error, BackendError::Timeout { timeout, .. } if timeout == timeouts.total), "{error:?}");
     let gone = silent.local_addr()?;
     drop(silent);
-    let error = open(&url(gone)?, timeouts)?.list(Scope::Active).await.err().ok_or("it succeeded")?;
+    let error = open(&url(gone)?, &WayOut::direct(timeouts))?.list(Scope::Active).await.err().ok_or("it succeeded")?;
     assert_eq!(error.to_string(), format!("no connection to http://{gone}: connection refused"));
     Ok(())
 }

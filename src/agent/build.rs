@@ -2,7 +2,7 @@
 
 use super::board::Board;
 use crate::config::settings::{AgentSettings, DiscoverySettings, EngineSettings, StatusSettings};
-use crate::discovery::{self, BackendError, Timeouts};
+use crate::discovery::{self, BackendError};
 use crate::engine::{DockerEngine, TcpDoor};
 use crate::model::{AdvertiseCheck, DiscoveryUrl, HeldEntry, Moment, UnitView};
 use crate::network::KernelNetwork;
@@ -113,7 +113,7 @@ pub fn registrar(settings: &AgentSettings, site: Site, url: &DiscoveryUrl, legac
     let (discovery, now) = (&settings.discovery, board.clock.now());
     let (mut resumed, others): (Vec<_>, Vec<_>) = legacy.held.into_iter().partition(|entry| same_cluster(entry, url));
     // the last one that was put in is the one that is most likely still right
-    let place = resumed.pop().map(|entry| Place { site: site.clone(), address: entry.address });
+    let place = resumed.pop().map(|entry| Place { site: site.clone(), address: entry.address, hold: entry.hold });
     let former = resumed.into_iter().chain(others).filter_map(|entry| former(discovery, entry, now));
     let pace = Pace::new(discovery.heartbeat, discovery.ttl);
     let pace = place.as_ref().map_or(pace, |place| pace.of(&place.address));
@@ -173,18 +173,14 @@ pub fn exposer(settings: &StatusSettings, readings: Readings, board: &Board) -> 
     Some(Exposer { listen, readings, beat: board.beats.add("exposer"), clock: board.clock })
 }
 
-/// An entry in the cluster that we are configured for. The server may be spelled in another way than last time
-/// (a name for an address, say); to take such an entry out as one elsewhere would take out our own.
+/// An entry in the cluster that we are configured for. To take one out as if it were elsewhere, because its server is
+/// spelled in another way than last time, would take out our own.
 fn same_cluster(entry: &HeldEntry, ours: &DiscoveryUrl) -> bool {
-    match (entry.url.parse(), ours) {
-        (Ok(DiscoveryUrl::Token(held)), DiscoveryUrl::Token(ours)) => held.token == ours.token,
-        _ => false,
-    }
+    entry.url.parse().is_ok_and(|held: DiscoveryUrl| held.same_cluster(ours))
 }
 
 pub fn site(settings: &DiscoverySettings, url: &DiscoveryUrl) -> Result<Site, BackendError> {
-    let timeouts = Timeouts { connect: settings.connect_timeout, total: settings.timeout };
-    let backend = Arc::from(discovery::open(url, timeouts)?);
+    let backend = Arc::from(discovery::open(url, &settings.way)?);
     Ok(Site { backend, server: url.to_string(), url: url.to_secret_string() })
 }
 
@@ -197,6 +193,6 @@ fn former(settings: &DiscoverySettings, entry: HeldEntry, now: Moment) -> Option
             return None;
         }
     };
-    let place = Place { site: site(settings, &url).ok()?, address: entry.address };
+    let place = Place { site: site(settings, &url).ok()?, address: entry.address, hold: entry.hold };
     Some(Former { place, due: now, until: now + settings.ttl })
 }

@@ -3,7 +3,7 @@
 use super::discovery_args::embedded;
 use super::exit::Failure;
 use crate::config::settings::{AgentSettings, DiscoverySettings, ServerSettings};
-use crate::discovery::{self, Scope, Timeouts};
+use crate::discovery::{self, Scope};
 use crate::engine::{DockerEngine, Door, Engine, TcpDoor, socket_access};
 use crate::model::{AddressState, AdvertiseCheck, Discovery, DiscoveryUrl, Reach};
 use crate::network::{KernelNetwork, Network};
@@ -84,8 +84,7 @@ fn fail(text: &str) -> Finding {
 }
 
 async fn discovery_at(settings: &DiscoverySettings, url: &DiscoveryUrl) -> Vec<Finding> {
-    let timeouts = Timeouts { connect: settings.connect_timeout, total: settings.timeout };
-    let listing = match discovery::open(url, timeouts) {
+    let listing = match discovery::open(url, &settings.way) {
         Ok(backend) => backend.list(Scope::Active).await,
         Err(error) => Err(error),
     };

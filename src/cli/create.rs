@@ -3,6 +3,7 @@
 use super::exit::Failure;
 use super::timeouts;
 use crate::discovery::token;
+use crate::model::WayOut;
 use crate::model::discovery_url::DiscoveryUrlError;
 use crate::model::{DiscoveryUrl, ServerUrl};
 use std::io::IsTerminal;
@@ -39,7 +40,8 @@ pub struct Create {
 impl Create {
     pub fn run(self) -> Result<(), Failure> {
         let server = self.server()?;
-        let made = token::create(&server, timeouts(self.timeout));
+        let way = WayOut::direct(timeouts(self.timeout));
+        let made = token::create(&server, &way);
         let token = super::runtime()?.block_on(made).map_err(Failure::discovery)?;
         let url = format!("{}/{}", server.clusters(), token.as_str());
         if self.json {

@@ -4,7 +4,7 @@ use super::config_args::FileArgs;
 use super::exit::{self, Failure};
 use crate::config::{FromValue, read_key};
 use crate::discovery::{self, Backend};
-use crate::model::{Discovery, DiscoveryUrl};
+use crate::model::{Discovery, DiscoveryUrl, WayOut};
 use crate::state::ClusterFile;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -36,7 +36,12 @@ impl DiscoveryArgs {
             Discovery::At(url) => url,
             Discovery::Embedded => embedded(&self.configured::<PathBuf>("agent.state-directory")?)?,
         };
-        discovery::open(&url, super::timeouts(self.timeout)).map_err(Failure::discovery)
+        discovery::open(&url, &self.way()).map_err(Failure::discovery)
+    }
+
+    /// How it is reached.
+    fn way(&self) -> WayOut {
+        WayOut::direct(super::timeouts(self.timeout))
     }
 
     /// A key of this host's configuration.

@@ -25,7 +25,7 @@ mod table;
 mod watch;
 mod words;
 
-use crate::discovery::Timeouts;
+use crate::model::Timeouts;
 use clap::{CommandFactory, Parser, Subcommand};
 use exit::Failure;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};

@@ -1,6 +1,6 @@
 //! Validated settings: what the rest of the program sees of the configuration.
 
-use crate::model::{Advertise, AdvertiseCheck, Discovery, Readers, TlsFiles};
+use crate::model::{Advertise, AdvertiseCheck, Discovery, Readers, TlsFiles, WayOut};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -29,9 +29,7 @@ pub struct DiscoverySettings {
     pub ttl: Duration,
     /// One uniform random sleep of at most this before the first registration.
     pub delay: Duration,
-    pub connect_timeout: Duration,
-    /// The whole of one request, connecting included.
-    pub timeout: Duration,
+    pub way: WayOut,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

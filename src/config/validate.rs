@@ -7,7 +7,7 @@ use super::problem::Problem;
 use super::settings::{AgentSettings, DiscoverySettings, EngineSettings, ServerSettings, StatusSettings};
 use super::sources::Sources;
 use super::value::FromValue;
-use crate::model::{ClientFiles, Discovery, TlsFiles};
+use crate::model::{ClientFiles, Discovery, Timeouts, TlsFiles, WayOut};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -81,8 +81,10 @@ fn discovery(b: &mut Builder<'_>) -> Option<DiscoverySettings> {
         heartbeat: b.take("discovery.heartbeat")?,
         ttl: b.take("discovery.ttl")?,
         delay: b.take("discovery.delay")?,
-        connect_timeout: b.take("discovery.connect-timeout")?,
-        timeout: b.take("discovery.timeout")?,
+        way: WayOut::direct(Timeouts {
+            connect: b.take("discovery.connect-timeout")?,
+            total: b.take("discovery.timeout")?,
+        }),
     })
 }
 

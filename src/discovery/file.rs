@@ -1,7 +1,7 @@
 //! A file with one node or pattern a line; `#` begins a comment, also behind an entry. Read-only.
 
-use super::{Backend, BackendError, Listing, Scope};
-use crate::model::NodeAddress;
+use super::{Backend, BackendError, Claim, Listing, Scope, Seen, Sight};
+use crate::model::{Hold, NodeAddress};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -33,19 +33,19 @@ impl FileBackend {
 
 #[async_trait::async_trait]
 impl Backend for FileBackend {
-    async fn register(&self, _: &NodeAddress, _: Duration) -> Result<(), BackendError> {
+    async fn register(&self, _: &Claim<'_>) -> Result<Option<Hold>, BackendError> {
         Err(self.read_only())
     }
 
-    async fn deregister(&self, _: &NodeAddress) -> Result<(), BackendError> {
+    async fn deregister(&self, _: &NodeAddress, _: Option<&Hold>) -> Result<(), BackendError> {
         Err(self.read_only())
     }
 
-    async fn list(&self, _: Scope) -> Result<Listing, BackendError> {
+    async fn watch(&self, _: Scope, _: Option<&Seen>) -> Result<Sight, BackendError> {
         let path = self.path.clone();
         let reading = tokio::task::spawn_blocking(move || read(&path));
         match timeout(self.timeout, reading).await {
-            Ok(Ok(Ok(bytes))) => Ok(parse(&String::from_utf8_lossy(&bytes))),
+            Ok(Ok(Ok(bytes))) => Ok(Sight::still(parse(&String::from_utf8_lossy(&bytes)))),
             Ok(Ok(Err(error))) => Err(self.failed(error.to_string())),
             Ok(Err(panicked)) => Err(self.failed(panicked.to_string())),
             Err(_) => Err(self.failed(format!("no answer within {}", humantime::format_duration(self.timeout)))),
@@ -97,16 +97,16 @@ mod tests {
     async fn a_file_is_read_and_never_written() -> Result<(), Box<dyn std::error::Error>> {
         let directory = tempfile::tempdir()?;
         let path = directory.path().join("nodes");
-        let backend = FileBackend::new(path.clone(), TIMEOUT);
+        let backend: &dyn Backend = &FileBackend::new(path.clone(), TIMEOUT);
         assert!(matches!(backend.list(Scope::Active).await, Err(BackendError::File { .. })));
         fs::write(&path, "a:1\n")?;
         assert_eq!(backend.list(Scope::All).await?.nodes.len(), 1);
         let node = "b:1".parse()?;
-        assert!(matches!(backend.register(&node, TIMEOUT).await, Err(BackendError::ReadOnly { .. })));
-        assert!(matches!(backend.deregister(&node).await, Err(BackendError::ReadOnly { .. })));
+        assert!(matches!(backend.register(&Claim::new(&node, TIMEOUT)).await, Err(BackendError::ReadOnly { .. })));
+        assert!(matches!(backend.deregister(&node, None).await, Err(BackendError::ReadOnly { .. })));
         let marked = backend.mark_drained(&node, None, TIMEOUT).await;
         assert!(matches!(marked, Err(BackendError::ReadOnly { .. })));
-        let folder = FileBackend::new(directory.path().to_owned(), TIMEOUT).list(Scope::Active).await;
+        let folder = FileBackend::new(directory.path().to_owned(), TIMEOUT).watch(Scope::Active, None).await;
         assert!(folder.is_err_and(|error| error.to_string().ends_with("it is not a regular file")));
         Ok(())
     }

@@ -7,7 +7,7 @@ pub mod token;
 mod web;
 
 pub use crate::model::Listing;
-use crate::model::{DiscoveryUrl, NodeAddress};
+use crate::model::{DiscoveryUrl, Hold, NodeAddress, StoreKind, WayOut};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,17 +20,62 @@ pub enum Scope {
     All,
 }
 
+/// An entry that is to be in.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim<'a> {
+    pub address: &'a NodeAddress,
+    /// How long the entry lives without another call; whole seconds on most wires, rounded up.
+    pub ttl: Duration,
+    /// What the last call for it gave, also to another process.
+    pub hold: Option<&'a Hold>,
+}
+
+impl<'a> Claim<'a> {
+    /// Nothing is held yet.
+    pub fn new(address: &'a NodeAddress, ttl: Duration) -> Self {
+        Self { address, ttl, hold: None }
+    }
+}
+
+/// Where a watcher stands: what it saw last, and how long the service may let it wait for something else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    pub position: Position,
+    pub patience: Duration,
+}
+
+/// A state of the list that was seen. Only the backend that gave it can read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position(pub String);
+
+/// The list at one time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sight {
+    pub listing: Listing,
+    /// With it, the next call waits for a change. None: this service can't tell of changes and is asked again and again.
+    pub position: Option<Position>,
+}
+
+impl Sight {
+    /// Of a service that can't tell of changes.
+    pub fn still(listing: Listing) -> Self {
+        Self { listing, position: None }
+    }
+}
+
 /// A cluster in a discovery service, as the agent sees it.
 #[async_trait::async_trait]
 pub trait Backend: Send + Sync {
-    /// Puts the entry in, or renews it, for `ttl` (whole seconds on the wire, rounded up).
-    async fn register(&self, address: &NodeAddress, ttl: Duration) -> Result<(), BackendError>;
+    /// Puts the entry in, or renews it; gives what holds it, for the next call.
+    async fn register(&self, claim: &Claim<'_>) -> Result<Option<Hold>, BackendError>;
 
-    /// Takes the entry out. An entry that is not there is no error.
-    async fn deregister(&self, address: &NodeAddress) -> Result<(), BackendError>;
+    /// Takes the entry out, and ends what held it. An entry that is not there is no error.
+    async fn deregister(&self, address: &NodeAddress, hold: Option<&Hold>) -> Result<(), BackendError>;
 
-    /// The entries as they are now, sorted; those that can't be parsed come apart.
-    async fn list(&self, scope: Scope) -> Result<Listing, BackendError>;
+    /// The entries, sorted; those that can't be parsed come apart. Without `seen` as they are now, at once. With it, as
+    /// soon as they are others than there, or when the patience ends. It always gives the whole list: a caller that
+    /// missed something has it again. Nothing is written.
+    async fn watch(&self, scope: Scope, seen: Option<&Seen>) -> Result<Sight, BackendError>;
 
     /// Puts up for `ttl` that the node is drained, in place of what was said of it before. It changes no entry. A
     /// later `register` of the address takes the mark down, else it ends by itself. A service that has no place for
@@ -97,19 +142,23 @@ fn detail(message: &str) -> String {
     if message.is_empty() { String::new() } else { format!(": {message}") }
 }
 
-/// Bounds for one attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timeouts {
-    pub connect: Duration,
-    /// The whole attempt, connecting included.
-    pub total: Duration,
+impl dyn Backend + '_ {
+    /// The entries as they are now.
+    pub async fn list(&self, scope: Scope) -> Result<Listing, BackendError> {
+        self.watch(scope, None).await.map(|sight| sight.listing)
+    }
 }
 
 /// Builds the backend that a URL names.
-pub fn open(url: &DiscoveryUrl, timeouts: Timeouts) -> Result<Box<dyn Backend>, BackendError> {
+pub fn open(url: &DiscoveryUrl, way: &WayOut) -> Result<Box<dyn Backend>, BackendError> {
     match url {
-        DiscoveryUrl::Token(url) => Ok(Box::new(token::TokenBackend::new(url.clone(), timeouts)?)),
+        DiscoveryUrl::Token(url) => Ok(Box::new(token::TokenBackend::new(url.clone(), way)?)),
+        DiscoveryUrl::Store(url) => match url.kind {
+            StoreKind::Etcd => Err(BackendError::Client("etcd".into())),
+            StoreKind::Consul => Err(BackendError::Client("consul".into())),
+            StoreKind::Zookeeper => Err(BackendError::Client("zookeeper".into())),
+        },
         DiscoveryUrl::Nodes(url) => Ok(Box::new(nodes::NodesBackend::new(url.clone()))),
-        DiscoveryUrl::File(path) => Ok(Box::new(file::FileBackend::new(path.clone(), timeouts.total))),
+        DiscoveryUrl::File(path) => Ok(Box::new(file::FileBackend::new(path.clone(), way.timeouts.total))),
     }
 }

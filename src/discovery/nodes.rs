@@ -1,7 +1,7 @@
 //! A list of nodes that stands in the URL itself. Read-only.
 
-use super::{Backend, BackendError, Listing, Scope};
-use crate::model::{NodeAddress, NodesUrl};
+use super::{Backend, BackendError, Claim, Scope, Seen, Sight};
+use crate::model::{Hold, NodeAddress, NodesUrl};
 use std::time::Duration;
 
 pub struct NodesBackend {
@@ -20,16 +20,16 @@ impl NodesBackend {
 
 #[async_trait::async_trait]
 impl Backend for NodesBackend {
-    async fn register(&self, _: &NodeAddress, _: Duration) -> Result<(), BackendError> {
+    async fn register(&self, _: &Claim<'_>) -> Result<Option<Hold>, BackendError> {
         Err(self.read_only())
     }
 
-    async fn deregister(&self, _: &NodeAddress) -> Result<(), BackendError> {
+    async fn deregister(&self, _: &NodeAddress, _: Option<&Hold>) -> Result<(), BackendError> {
         Err(self.read_only())
     }
 
-    async fn list(&self, _: Scope) -> Result<Listing, BackendError> {
-        Ok(self.url.listing.clone())
+    async fn watch(&self, _: Scope, _: Option<&Seen>) -> Result<Sight, BackendError> {
+        Ok(Sight::still(self.url.listing.clone()))
     }
 
     async fn mark_drained(&self, _: &NodeAddress, _: Option<&str>, _: Duration) -> Result<(), BackendError> {

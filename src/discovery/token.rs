@@ -18,8 +18,8 @@
 //! Other servers know no PUT and refuse it, and give their plain list to both questions.
 
 use super::web::{Answer, Web};
-use super::{Backend, BackendError, Listing, Scope, Timeouts};
-use crate::model::{Entry, NodeAddress, ServerUrl, Token, TokenUrl};
+use super::{Backend, BackendError, Claim, Listing, Scope, Seen, Sight};
+use crate::model::{Entry, Hold, NodeAddress, ServerUrl, Token, TokenUrl, WayOut};
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use serde_json::Value;
@@ -43,22 +43,22 @@ pub struct TokenBackend {
 }
 
 impl TokenBackend {
-    pub fn new(url: TokenUrl, timeouts: Timeouts) -> Result<Self, BackendError> {
+    pub fn new(url: TokenUrl, way: &WayOut) -> Result<Self, BackendError> {
         let secret = url.token.as_str().to_owned();
-        let web = Web::new(url.server.to_string(), url.server.tls(), Some(secret), timeouts)?;
+        let web = Web::new(url.server.to_string(), url.server.tls(), Some(secret), way)?;
         Ok(Self { web, cluster: url.cluster() })
     }
 }
 
 #[async_trait::async_trait]
 impl Backend for TokenBackend {
-    async fn register(&self, address: &NodeAddress, ttl: Duration) -> Result<(), BackendError> {
-        let url = format!("{}?ttl={}", self.cluster, whole_seconds(ttl));
-        let request = self.web.client().post(url).header(CONTENT_TYPE, JSON).body(address.to_string());
-        self.web.send(request, ANSWER_LIMIT).await.map(drop)
+    async fn register(&self, claim: &Claim<'_>) -> Result<Option<Hold>, BackendError> {
+        let url = format!("{}?ttl={}", self.cluster, whole_seconds(claim.ttl));
+        let request = self.web.client().post(url).header(CONTENT_TYPE, JSON).body(claim.address.to_string());
+        self.web.send(request, ANSWER_LIMIT).await.map(|_| None)
     }
 
-    async fn deregister(&self, address: &NodeAddress) -> Result<(), BackendError> {
+    async fn deregister(&self, address: &NodeAddress, _: Option<&Hold>) -> Result<(), BackendError> {
         let request = self.web.client().delete(format!("{}/{}", self.cluster, segment(address)));
         match self.web.send(request, ANSWER_LIMIT).await {
             Ok(_) => Ok(()),
@@ -68,18 +68,19 @@ impl Backend for TokenBackend {
         }
     }
 
-    async fn list(&self, scope: Scope) -> Result<Listing, BackendError> {
+    async fn watch(&self, scope: Scope, _: Option<&Seen>) -> Result<Sight, BackendError> {
         let client = self.web.client();
-        match scope {
+        let listing = match scope {
             Scope::Active => {
                 let body = self.web.send(client.get(&self.cluster), LIST_LIMIT).await?;
-                listing(&body).ok_or_else(|| self.web.garbled("it is no JSON array of strings"))
+                listing(&body).ok_or_else(|| self.web.garbled("it is no JSON array of strings"))?
             }
             Scope::All => {
                 let body = self.web.send(client.get(format!("{}?all=1", self.cluster)), ALL_LIMIT).await?;
-                all(&body).ok_or_else(|| self.web.garbled("it is no JSON array"))
+                all(&body).ok_or_else(|| self.web.garbled("it is no JSON array"))?
             }
-        }
+        };
+        Ok(Sight::still(listing))
     }
 
     async fn mark_drained(
@@ -97,8 +98,8 @@ impl Backend for TokenBackend {
 }
 
 /// Asks a server for a new cluster.
-pub async fn create(server: &ServerUrl, timeouts: Timeouts) -> Result<Token, BackendError> {
-    let web = Web::new(server.to_string(), server.tls(), None, timeouts)?;
+pub async fn create(server: &ServerUrl, way: &WayOut) -> Result<Token, BackendError> {
+    let web = Web::new(server.to_string(), server.tls(), None, way)?;
     let body = web.send(web.client().post(server.clusters()), ANSWER_LIMIT).await?;
     let token = std::str::from_utf8(&body).ok().and_then(|text| text.trim().parse().ok());
     token.ok_or_else(|| web.garbled("it is no cluster token"))

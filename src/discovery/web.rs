@@ -1,6 +1,7 @@
 //! HTTP as the backends need it: one lean client, bounded answers, errors without secrets.
 
-use super::{BackendError, Timeouts};
+use super::BackendError;
+use crate::model::{Timeouts, WayOut};
 use reqwest::header::RETRY_AFTER;
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use std::error::Error;
@@ -41,8 +42,8 @@ impl Answer {
 
 impl Web {
     /// `server` is what errors call it; `secret` is blanked out of what the server says.
-    pub fn new(server: String, tls: bool, secret: Option<String>, timeouts: Timeouts) -> Result<Self, BackendError> {
-        Ok(Self { client: client(tls, timeouts)?, server, secret, timeouts })
+    pub fn new(server: String, tls: bool, secret: Option<String>, way: &WayOut) -> Result<Self, BackendError> {
+        Ok(Self { client: client(tls, way.timeouts)?, server, secret, timeouts: way.timeouts })
     }
 
     pub fn client(&self) -> &Client {
@@ -213,7 +214,8 @@ mod tests {
 
     fn web() -> Web {
         let timeouts = Timeouts { connect: Duration::from_secs(1), total: Duration::from_secs(2) };
-        Web::new("http://disco:8970".into(), false, Some("s3cret".into()), timeouts).expect("a client without roots")
+        Web::new("http://disco:8970".into(), false, Some("s3cret".into()), &WayOut::direct(timeouts))
+            .expect("a client without roots")
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Where a cluster's list of nodes lives.
 
 use super::Listing;
+use super::store_url::{StoreKind, StoreUrl};
 use super::token::{Token, TokenError};
 use std::fmt;
 use std::net::SocketAddr;
@@ -52,6 +53,8 @@ pub enum DiscoveryUrl {
     /// The token protocol over HTTP: `http(s)://host[:port]/path/clusters/TOKEN` or
     /// `token://host[:port]/path/TOKEN` (which is https).
     Token(TokenUrl),
+    /// `etcd://…`, `consul://…`, `zk://…`.
+    Store(StoreUrl),
     /// `nodes://a:1,b[1:9]:2375`, or the same without a scheme: the list itself. Read-only.
     Nodes(NodesUrl),
     /// `file:///path`: a file with one entry a line. Read-only.
@@ -89,7 +92,9 @@ const SERVED_UNDER: &str = "/v1";
 pub enum DiscoveryUrlError {
     #[error("it is empty; write http://HOST:PORT/v1/clusters/TOKEN (`swarm-agent create` makes a token)")]
     Empty,
-    #[error("scheme `{0}` is not known; this version knows http, https, token, nodes and file")]
+    #[error(
+        "scheme `{0}` is not known; known are http, https, token, etcd, consul, zk (and etcds, consuls, zks for TLS), nodes and file"
+    )]
     Scheme(String),
     #[error("scheme `{0}` is not that of a discovery server; write http://HOST:PORT")]
     ServerScheme(String),
@@ -107,6 +112,10 @@ pub enum DiscoveryUrlError {
     Authority(String),
     #[error("user and password don't belong in a URL")]
     Credentials,
+    #[error("user and password don't belong in a URL; set discovery.auth.user and discovery.auth.password-file")]
+    StoreCredentials,
+    #[error("the prefix `{0}` can't be used: it has an empty part, `.`, `..` or white space")]
+    Prefix(String),
     #[error("a query or fragment (`?`, `#`) has no meaning here")]
     Extra,
     #[error("the path must end in /clusters/TOKEN, for example /v1/clusters/0a1b2c")]
@@ -136,7 +145,10 @@ impl FromStr for DiscoveryUrl {
             // a NUL can stand in TOML and in no path
             "file" if rest.is_empty() || rest.contains('\0') => Err(DiscoveryUrlError::NoPath),
             "file" => Ok(Self::File(PathBuf::from(rest))),
-            other => Err(DiscoveryUrlError::Scheme(other.to_owned())),
+            other => match StoreKind::of_scheme(other) {
+                Some((kind, tls)) => StoreUrl::parse(kind, tls, rest).map(Self::Store),
+                None => Err(DiscoveryUrlError::Scheme(other.to_owned())),
+            },
         }
     }
 }
@@ -198,6 +210,7 @@ impl fmt::Display for DiscoveryUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Token(url) => url.server.fmt(f),
+            Self::Store(url) => url.fmt(f),
             Self::Nodes(url) => write!(f, "nodes://{}", url.text),
             Self::File(path) => write!(f, "file://{}", path.display()),
         }
@@ -209,7 +222,7 @@ impl DiscoveryUrl {
     pub fn to_secret_string(&self) -> String {
         match self {
             Self::Token(url) => url.cluster(),
-            Self::Nodes(_) | Self::File(_) => self.to_string(),
+            Self::Store(_) | Self::Nodes(_) | Self::File(_) => self.to_string(),
         }
     }
 
@@ -217,14 +230,23 @@ impl DiscoveryUrl {
     pub fn to_masked_string(&self) -> String {
         match self {
             Self::Token(url) => format!("{}/***", url.server.clusters()),
-            Self::Nodes(_) | Self::File(_) => self.to_string(),
+            Self::Store(_) | Self::Nodes(_) | Self::File(_) => self.to_string(),
+        }
+    }
+
+    /// Whether both name one cluster. Its server may be spelled in another way (a name for an address, say).
+    pub fn same_cluster(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Token(one), Self::Token(other)) => one.token == other.token,
+            (Self::Store(one), Self::Store(other)) => one.same_cluster(other),
+            _ => false,
         }
     }
 
     /// The scheme of a list that can be read and watched only, if this is one.
     pub fn read_only(&self) -> Option<&'static str> {
         match self {
-            Self::Token(_) => None,
+            Self::Token(_) | Self::Store(_) => None,
             Self::Nodes(_) => Some("nodes"),
             Self::File(_) => Some("file"),
         }
@@ -278,9 +300,15 @@ fn split_authority(rest: &str) -> Result<(String, &str), DiscoveryUrlError> {
     if authority.contains('@') {
         return Err(DiscoveryUrlError::Credentials);
     }
-    let with_port = if has_port(authority) { authority.to_owned() } else { format!("{authority}:1") };
+    with_port(authority, 1)?;
+    Ok((authority.to_owned(), path))
+}
+
+/// `host:port`, with this port if it has none.
+pub(super) fn with_port(authority: &str, port: u16) -> Result<String, DiscoveryUrlError> {
+    let with_port = if has_port(authority) { authority.to_owned() } else { format!("{authority}:{port}") };
     match with_port.parse::<super::NodeAddress>() {
-        Ok(_) => Ok((authority.to_owned(), path)),
+        Ok(_) => Ok(with_port),
         Err(_) => Err(DiscoveryUrlError::Authority(authority.to_owned())),
     }
 }
@@ -349,7 +377,7 @@ mod tests {
             ("disco/v1/clusters/abc", E::NoScheme("disco/v1/clusters/abc".into())),
             ("s3cret", E::NoNodesNoScheme("the port is missing".into())),
             ("file://", E::NoPath),
-            ("etcd://a/b", E::Scheme("etcd".into())),
+            ("ftp://a/b", E::Scheme("ftp".into())),
             ("http://disco:8970", E::NoCluster),
             ("http://disco:8970/v1/clusters/", E::Token(TokenError)),
             ("http://u:p@disco/v1/clusters/a", E::Credentials),

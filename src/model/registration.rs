@@ -10,6 +10,19 @@ pub struct HeldEntry {
     /// The discovery URL, token included.
     pub url: String,
     pub address: NodeAddress,
+    pub hold: Option<Hold>,
+}
+
+/// What keeps an entry in, besides its address, where the service has such a thing: a lease, a session. Whoever has it
+/// can renew the entry and take it out. Only the backend that gave it can read it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Hold(pub String);
+
+/// A session may be a secret.
+impl fmt::Debug for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hold(…)")
+    }
 }
 
 /// The URL stays out: it holds a token.

@@ -82,7 +82,8 @@ impl Marker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::discovery::{Backend, Listing, Scope};
+    use crate::discovery::{Backend, Claim, Scope, Seen, Sight};
+    use crate::model::Hold;
     use crate::service::beat::Beats;
     use std::sync::{Arc, Mutex};
     use tokio::time::sleep;
@@ -96,13 +97,13 @@ mod tests {
 
     #[async_trait::async_trait]
     impl Backend for Board {
-        async fn register(&self, _: &NodeAddress, _: Duration) -> Result<(), BackendError> {
+        async fn register(&self, _: &Claim<'_>) -> Result<Option<Hold>, BackendError> {
             unreachable!("a marker registers nothing")
         }
-        async fn deregister(&self, _: &NodeAddress) -> Result<(), BackendError> {
+        async fn deregister(&self, _: &NodeAddress, _: Option<&Hold>) -> Result<(), BackendError> {
             unreachable!("a marker deregisters nothing")
         }
-        async fn list(&self, _: Scope) -> Result<Listing, BackendError> {
+        async fn watch(&self, _: Scope, _: Option<&Seen>) -> Result<Sight, BackendError> {
             unreachable!("a marker lists nothing")
         }
         async fn mark_drained(

@@ -13,7 +13,7 @@ pub use place::{Place, Site};
 use super::TICK;
 use super::beat::Beat;
 use super::clock::Clock;
-use crate::discovery::BackendError;
+use crate::discovery::{BackendError, Claim};
 use crate::model::{HeldEntry, LastError, Limiter, Moment, NodeAddress, Standing, Tenure};
 use crate::policy::gate::Verdict;
 use crate::policy::registration::{Act, Failure, Input, Notice, Registration};
@@ -157,10 +157,11 @@ impl Registrar {
     /// From now on the policy is about the entry of this address; what is in stays until that one is.
     fn move_to(&mut self, address: NodeAddress) {
         let now = self.parts.clock.now();
-        let place = Place { site: self.parts.site.clone(), address };
+        let mut place = Place { site: self.parts.site.clone(), address, hold: None };
         let (same, others) = std::mem::take(&mut self.parts.former)
             .into_iter()
-            .partition::<Vec<_>, _>(|former| former.place.held() == place.held());
+            .partition::<Vec<_>, _>(|former| former.place.is_that_of(&place));
+        place.hold = same.first().and_then(|former: &Former| former.place.hold.clone());
         self.parts.former = others;
         let policy = self.parts.policy.clone();
         self.parts.policy = policy.clone().moved(&place.address, !same.is_empty(), now);
@@ -171,7 +172,7 @@ impl Registrar {
 
     async fn act(&mut self, act: Act) {
         // the policy acts only after a verdict, which comes with an address
-        let Some(Place { site, address }) = self.parts.place.clone() else { return };
+        let Some(Place { site, address, hold }) = self.parts.place.clone() else { return };
         if act == Act::Register {
             // before it is asked for: a process that dies in between must not forget it
             self.record(true).await;
@@ -179,17 +180,23 @@ impl Registrar {
         self.step(Input::Sent);
         let sent = Instant::now();
         let result = match act {
-            Act::Register => site.backend.register(&address, self.parts.ttl).await,
-            Act::Deregister => site.backend.deregister(&address).await,
+            Act::Register => {
+                let claim = Claim { address: &address, ttl: self.parts.ttl, hold: hold.as_ref() };
+                site.backend.register(&claim).await
+            }
+            Act::Deregister => site.backend.deregister(&address, hold.as_ref()).await.map(|()| None),
         };
         let operation = if act == Act::Register { Operation::Register } else { Operation::Deregister };
         self.note(operation, sent.elapsed(), result.as_ref().err());
+        if let (Ok(hold), Some(place)) = (&result, &mut self.parts.place) {
+            place.hold.clone_from(hold);
+        }
         self.step(match (act, result) {
-            (Act::Register, Ok(())) => {
+            (Act::Register, Ok(_)) => {
                 tracing::debug!("heartbeat accepted");
                 Input::Registered
             }
-            (Act::Deregister, Ok(())) => Input::Deregistered,
+            (Act::Deregister, Ok(_)) => Input::Deregistered,
             (_, Err(error)) => Input::Failed(failure(&error)),
         });
         self.record(self.parts.policy.holds()).await;

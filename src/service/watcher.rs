@@ -33,8 +33,8 @@ impl Watcher {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::discovery::{BackendError, Listing};
-    use crate::model::NodeAddress;
+    use crate::discovery::{BackendError, Claim, Listing, Seen, Sight};
+    use crate::model::{Hold, NodeAddress};
     use std::sync::Mutex;
     use std::time::Duration;
 
@@ -42,15 +42,15 @@ mod tests {
 
     #[async_trait::async_trait]
     impl Backend for Script {
-        async fn register(&self, _: &NodeAddress, _: Duration) -> Result<(), BackendError> {
+        async fn register(&self, _: &Claim<'_>) -> Result<Option<Hold>, BackendError> {
             panic!("a watcher never writes")
         }
-        async fn deregister(&self, _: &NodeAddress) -> Result<(), BackendError> {
+        async fn deregister(&self, _: &NodeAddress, _: Option<&Hold>) -> Result<(), BackendError> {
             panic!("a watcher never writes")
         }
-        async fn list(&self, scope: Scope) -> Result<Listing, BackendError> {
+        async fn watch(&self, scope: Scope, _: Option<&Seen>) -> Result<Sight, BackendError> {
             assert_eq!(scope, Scope::Active, "a drained node has left");
-            self.0.lock().expect("no test panics with it").remove(0)
+            self.0.lock().expect("no test panics with it").remove(0).map(Sight::still)
         }
         async fn mark_drained(&self, _: &NodeAddress, _: Option<&str>, _: Duration) -> Result<(), BackendError> {
             panic!("a watcher never writes")

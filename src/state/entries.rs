@@ -1,7 +1,7 @@
 //! The entries that are in a discovery service because of us.
 
 use super::{StateError, replace, sync};
-use crate::model::{HeldEntry, NodeAddress};
+use crate::model::{HeldEntry, Hold, NodeAddress};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
@@ -39,6 +39,8 @@ struct Document {
 struct Entry {
     url: String,
     address: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hold: Option<String>,
 }
 
 impl EntriesFile {
@@ -67,8 +69,12 @@ impl EntriesFile {
 #[async_trait::async_trait]
 impl HeldEntries for EntriesFile {
     async fn keep(&self, entries: &[HeldEntry]) -> Result<(), StateError> {
-        let entries =
-            entries.iter().map(|entry| Entry { url: entry.url.clone(), address: entry.address.to_string() }).collect();
+        let entries = entries.iter().map(|entry| Entry {
+            url: entry.url.clone(),
+            address: entry.address.to_string(),
+            hold: entry.hold.as_ref().map(|hold| hold.0.clone()),
+        });
+        let entries = entries.collect();
         let text = serde_json::to_string(&Document { entries }).map_err(|error| self.error(error.into()))?;
         let (path, lock) = (self.path.clone(), Arc::clone(&self.writing));
         let (send, written) = oneshot::channel();
@@ -98,7 +104,7 @@ impl HeldEntries for EntriesFile {
 fn parse(text: &str) -> Result<Vec<HeldEntry>, String> {
     let document: Document = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let read = |entry: Entry| match entry.address.parse::<NodeAddress>() {
-        Ok(address) => Ok(HeldEntry { url: entry.url, address }),
+        Ok(address) => Ok(HeldEntry { url: entry.url, address, hold: entry.hold.map(Hold) }),
         Err(error) => Err(error.to_string()),
     };
     document.entries.into_iter().map(read).collect()
@@ -109,7 +115,8 @@ mod tests {
     use super::*;
 
     fn entry() -> HeldEntry {
-        HeldEntry { url: "http://disco/v1/clusters/a".into(), address: "10.0.0.5:2375".parse().unwrap() }
+        let hold = Some(Hold("7587".into()));
+        HeldEntry { url: "http://disco/v1/clusters/a".into(), address: "10.0.0.5:2375".parse().unwrap(), hold }
     }
 
     #[tokio::test]
@@ -119,6 +126,14 @@ mod tests {
         let (entries, error) = EntriesFile::new(folder.path()).load();
         assert_eq!(entries, [entry()]);
         assert!(error.is_none());
+    }
+
+    #[test]
+    fn an_entry_of_a_former_version_has_no_hold() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("entries.json"), r#"{"entries":[{"url":"x","address":"a:1"}]}"#).unwrap();
+        let (entries, error) = EntriesFile::new(folder.path()).load();
+        assert_eq!((entries[0].hold.clone(), error.is_none()), (None, true));
     }
 
     #[test]

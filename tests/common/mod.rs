@@ -7,8 +7,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
-use swarm_agent::discovery::{Backend, Scope, Timeouts, token};
-use swarm_agent::model::{DiscoveryUrl, NodeAddress, ServerUrl};
+use swarm_agent::discovery::{Backend, Scope, token};
+use swarm_agent::model::{DiscoveryUrl, NodeAddress, ServerUrl, Timeouts, WayOut};
 
 pub type Outcome = Result<(), Box<dyn std::error::Error>>;
 
@@ -16,6 +16,10 @@ pub type Outcome = Result<(), Box<dyn std::error::Error>>;
 pub const DEADLINE: Duration = Duration::from_secs(60);
 pub const TIMEOUTS: Timeouts = Timeouts { connect: Duration::from_secs(10), total: Duration::from_secs(20) };
 pub const TTL: Duration = Duration::from_secs(180);
+
+pub fn way() -> WayOut {
+    WayOut::direct(TIMEOUTS)
+}
 
 pub fn agent() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_swarm-agent"));
@@ -59,7 +63,7 @@ impl Server {
     }
 
     pub async fn cluster(&self) -> String {
-        token::create(&self.url(), TIMEOUTS).await.expect("a new cluster").as_str().to_owned()
+        token::create(&self.url(), &way()).await.expect("a new cluster").as_str().to_owned()
     }
 
     pub fn backend(&self, token: &str) -> Box<dyn Backend> {
@@ -103,7 +107,7 @@ impl Drop for Server {
 
 pub fn backend(server: SocketAddr, token: &str) -> Box<dyn Backend> {
     let url: DiscoveryUrl = format!("http://{server}/v1/clusters/{token}").parse().expect("a discovery URL");
-    swarm_agent::discovery::open(&url, TIMEOUTS).expect("a client")
+    swarm_agent::discovery::open(&url, &way()).expect("a client")
 }
 
 pub async fn listed(backend: &dyn Backend) -> Vec<String> {

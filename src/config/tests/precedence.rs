@@ -35,8 +35,8 @@ fn every_key_has_its_default() -> TestResult {
     assert_eq!(settings.discovery.heartbeat, Duration::from_secs(60));
     assert_eq!(settings.discovery.ttl, Duration::from_secs(180));
     assert_eq!(settings.discovery.delay, Duration::ZERO);
-    assert_eq!(settings.discovery.connect_timeout, Duration::from_secs(3));
-    assert_eq!(settings.discovery.timeout, Duration::from_secs(10));
+    assert_eq!(settings.discovery.way.timeouts.connect, Duration::from_secs(3));
+    assert_eq!(settings.discovery.way.timeouts.total, Duration::from_secs(10));
     assert_eq!(settings.engine.socket, Path::new("/run/docker.sock"));
     assert_eq!(settings.engine.unit, "docker.service");
     assert_eq!(settings.engine.grace, Duration::from_secs(10));

@@ -136,7 +136,8 @@ fn no_error_repeats_the_token() -> TestResult {
         "http://disco/s3cret",
         "http://disco/v1/clusters/s3cret!",
         "token://s3cret",
-        "etcd://a/s3cret",
+        "ftp://a/s3cret",
+        "etcd://u:s3cret@a",
     ] {
         let root = Root::new(&[
             (MAIN, ELSEWHERE),

@@ -55,7 +55,8 @@ async fn leave(place: &Place) -> bool {
     let deadline = Instant::now() + LIMIT;
     loop {
         let attempt = ATTEMPT.min(deadline.saturating_duration_since(Instant::now()));
-        let result = timeout(attempt, place.site.backend.deregister(&place.address)).await;
+        let leaving = place.site.backend.deregister(&place.address, place.hold.as_ref());
+        let result = timeout(attempt, leaving).await;
         let error = match result {
             Ok(Ok(())) => {
                 emit(&Event::Deregistered { address: &address, server, reason: "the agent stops" });

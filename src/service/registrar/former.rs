@@ -41,7 +41,7 @@ impl Registrar {
         let place = former.place.clone();
         if !expired {
             let asked = Instant::now();
-            let result = place.site.backend.deregister(&place.address).await;
+            let result = place.site.backend.deregister(&place.address, place.hold.as_ref()).await;
             self.note(Operation::Deregister, asked.elapsed(), result.as_ref().err());
             if let Err(error) = result {
                 tracing::debug!(%error, address = %place.address, "the former entry could not be taken out yet");

@@ -1,7 +1,7 @@
 //! A place in a discovery service.
 
 use crate::discovery::Backend;
-use crate::model::{HeldEntry, NodeAddress};
+use crate::model::{HeldEntry, Hold, NodeAddress};
 use std::sync::Arc;
 
 /// A cluster at a discovery service.
@@ -19,10 +19,17 @@ pub struct Site {
 pub struct Place {
     pub site: Site,
     pub address: NodeAddress,
+    /// What the backend gave for it.
+    pub hold: Option<Hold>,
 }
 
 impl Place {
+    /// Whether both are one entry.
+    pub(super) fn is_that_of(&self, other: &Self) -> bool {
+        self.site.url == other.site.url && self.address == other.address
+    }
+
     pub(super) fn held(&self) -> HeldEntry {
-        HeldEntry { url: self.site.url.clone(), address: self.address.clone() }
+        HeldEntry { url: self.site.url.clone(), address: self.address.clone(), hold: self.hold.clone() }
     }
 }

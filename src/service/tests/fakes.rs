@@ -1,8 +1,10 @@
 //! Stand-ins for what the tasks talk to, which do what the real ones can't be made to do on demand.
 
-use crate::discovery::{Backend, BackendError, Listing, Scope};
+use crate::discovery::{Backend, BackendError, Claim, Scope, Seen, Sight};
 use crate::engine::{Door, Engine};
-use crate::model::{ActiveState, Answer, EngineInfo, HeldEntry, Interface, InterfaceAddress, LoadState, NetworkView};
+use crate::model::{
+    ActiveState, Answer, EngineInfo, HeldEntry, Hold, Interface, InterfaceAddress, LoadState, NetworkView,
+};
 use crate::model::{NodeAddress, ProbeFault, ReachFault, UnitState, UnitView};
 use crate::network::{Network, NetworkError};
 use crate::service::TICK;
@@ -71,17 +73,17 @@ impl World {
     }
 
     pub fn place(&self, address: &str) -> Place {
-        Place { site: self.site(), address: address.parse().unwrap() }
+        Place { site: self.site(), address: address.parse().unwrap(), hold: None }
     }
 }
 
 #[async_trait::async_trait]
 impl Backend for World {
-    async fn register(&self, address: &NodeAddress, ttl: Duration) -> Result<(), BackendError> {
-        self.happen(format!("register {address} {}", ttl.as_secs())).await
+    async fn register(&self, claim: &Claim<'_>) -> Result<Option<Hold>, BackendError> {
+        self.happen(format!("register {} {}", claim.address, claim.ttl.as_secs())).await.map(|()| None)
     }
 
-    async fn deregister(&self, address: &NodeAddress) -> Result<(), BackendError> {
+    async fn deregister(&self, address: &NodeAddress, _: Option<&Hold>) -> Result<(), BackendError> {
         if self.lost.contains(&address.to_string()) {
             self.log.lock().unwrap().push(format!("lost {address}"));
             std::future::pending::<()>().await;
@@ -89,7 +91,7 @@ impl Backend for World {
         self.happen(format!("deregister {address}")).await
     }
 
-    async fn list(&self, _: Scope) -> Result<Listing, BackendError> {
+    async fn watch(&self, _: Scope, _: Option<&Seen>) -> Result<Sight, BackendError> {
         unreachable!("the agent never lists")
     }
 
