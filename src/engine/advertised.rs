@@ -46,7 +46,7 @@ impl TcpDoor {
         let stream = tls::handshake(&client, connect(address).await?, address).await?;
         match ask(stream, address).await {
             Err(error) if error.is_parse() => Ok(Answer::NoEngine),
-            answer => answer.map_err(|error| tls::unanswered(&client, &error, address)),
+            answer => answer.map_err(|error| tls::unanswered(&client, &error)),
         }
     }
 

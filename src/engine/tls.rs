@@ -2,7 +2,6 @@
 
 use crate::model::{NodeAddress, ReachFault, TlsFault, TlsFiles};
 use crate::tls::{TlsClient, Unready};
-use std::error::Error;
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
@@ -24,8 +23,8 @@ pub async fn handshake(
 
 /// Why a request over an established connection had no answer: with TLS 1.3 an engine looks at our certificate
 /// only then.
-pub fn unanswered(client: &TlsClient, error: &hyper::Error, address: &NodeAddress) -> ReachFault {
-    match error.source().and_then(|cause| client.fault(cause, &address.host())) {
+pub fn unanswered(client: &TlsClient, error: &hyper::Error) -> ReachFault {
+    match client.fault(error) {
         Some(fault) => ReachFault::Tls(fault),
         // its alert can get lost when it resets the connection
         None if client.asked_in_vain() => ReachFault::Tls(TlsFault::WantsCertificate),

@@ -89,13 +89,13 @@ impl TlsClient {
             return Err(TlsFault::Broken(format!("{host} is no name that a certificate can be for")));
         };
         let connected = TlsConnector::from(Arc::clone(&self.config)).connect(name, stream).await;
-        connected.map_err(|error| self.fault(&error, host).unwrap_or_else(|| fault::handshake(&error)))
+        connected.map_err(|error| self.fault(&error).unwrap_or_else(|| fault::handshake(&error)))
     }
 
     /// What an error has to do with TLS. With TLS 1.3 a server looks at our certificate only after the handshake, so
     /// that any error until the first answer may be about it.
-    pub fn fault(&self, error: &(dyn Error + 'static), host: &str) -> Option<TlsFault> {
-        fault::rustls_cause(error).map(|cause| fault::of(cause, self, host))
+    pub fn fault(&self, error: &(dyn Error + 'static)) -> Option<TlsFault> {
+        fault::rustls_cause(error).map(|cause| fault::of(cause, self))
     }
 
     /// It asked for a certificate, and we had none to show: that may be why a connection was closed. The alert that says

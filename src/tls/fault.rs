@@ -22,10 +22,10 @@ pub fn rustls_cause<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e rustls::
     None
 }
 
-/// What is behind an error of rustls, to a client that asked `host`.
-pub fn of(error: &rustls::Error, client: &TlsClient, host: &str) -> TlsFault {
+/// What is behind an error of rustls.
+pub fn of(error: &rustls::Error, client: &TlsClient) -> TlsFault {
     match error {
-        rustls::Error::InvalidCertificate(error) => bad_certificate(error, client, host),
+        rustls::Error::InvalidCertificate(error) => bad_certificate(error, client),
         rustls::Error::AlertReceived(said) => alert(*said, client),
         rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => TlsFault::NoTls,
         error => TlsFault::Broken(error.to_string()),
@@ -50,14 +50,15 @@ fn alert(alert: AlertDescription, client: &TlsClient) -> TlsFault {
     }
 }
 
-fn bad_certificate(error: &CertificateError, client: &TlsClient, host: &str) -> TlsFault {
+fn bad_certificate(error: &CertificateError, client: &TlsClient) -> TlsFault {
     match error {
         CertificateError::ExpiredContext { not_after, .. } => TlsFault::Expired(date(*not_after)),
         CertificateError::NotValidYetContext { not_before, .. } => TlsFault::NotYetValid(date(*not_before)),
         CertificateError::UnknownIssuer => TlsFault::UnknownIssuer(client.files().ca.clone()),
-        CertificateError::NotValidForNameContext { presented, .. } => {
-            TlsFault::WrongName { wanted: host.to_owned(), names: presented.iter().map(|name| bare(name)).collect() }
-        }
+        CertificateError::NotValidForNameContext { expected, presented } => TlsFault::WrongName {
+            wanted: expected.to_str().into_owned(),
+            names: presented.iter().map(|name| bare(name)).collect(),
+        },
         other => TlsFault::BadCertificate(other.to_string()),
     }
 }
