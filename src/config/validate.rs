@@ -7,7 +7,7 @@ use super::problem::Problem;
 use super::settings::{AgentSettings, DiscoverySettings, EngineSettings, ServerSettings, StatusSettings};
 use super::sources::Sources;
 use super::value::FromValue;
-use crate::model::{ClientFiles, Discovery, Timeouts, TlsFiles, WayOut};
+use crate::model::{ClientFiles, Discovery, Timeouts, TlsFiles, TlsNames, WayOut};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -109,7 +109,7 @@ fn status(b: &mut Builder<'_>) -> Option<StatusSettings> {
 fn engine_tls(merged: &Merged) -> Option<TlsFiles> {
     let (ca, pair) = (merged.get("engine.tls-ca"), merged.get("engine.tls-cert").zip(merged.get("engine.tls-key")));
     let client = pair.map(|(certificate, key)| ClientFiles { certificate, key });
-    (ca.is_some() || client.is_some()).then_some(TlsFiles { ca, client })
+    (ca.is_some() || client.is_some()).then_some(TlsFiles { ca, client, names: TlsNames::ENGINE })
 }
 
 fn server(b: &mut Builder<'_>) -> Option<ServerSettings> {

@@ -3,7 +3,7 @@
 use super::{ELSEWHERE, MAIN, Root, TestResult, environment, set};
 use crate::config::settings::LogLevel;
 use crate::config::{Origin, load, load_agent, load_server};
-use crate::model::{AdvertiseCheck, ClientFiles, Discovery, TlsFiles};
+use crate::model::{AdvertiseCheck, ClientFiles, Discovery, TlsFiles, TlsNames};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -52,12 +52,15 @@ fn any_file_of_tls_turns_it_on_and_the_client_certificate_comes_with_its_key() -
     let root = Root::new(&[(MAIN, &format!("{ELSEWHERE}[engine]\ntls-ca = \"/a/ca.pem\"\n"))])?;
     assert_eq!(
         load_agent(&root.sources())?.settings.engine.tls,
-        Some(TlsFiles { ca: Some("/a/ca.pem".into()), client: None })
+        Some(TlsFiles { ca: Some("/a/ca.pem".into()), client: None, names: TlsNames::ENGINE })
     );
     let pair = "[engine]\ntls-cert = \"/a/cert.pem\"\ntls-key = \"/a/key.pem\"\n";
     let client = Some(ClientFiles { certificate: "/a/cert.pem".into(), key: "/a/key.pem".into() });
     root.write(MAIN, format!("{ELSEWHERE}{pair}").as_bytes())?;
-    assert_eq!(load_agent(&root.sources())?.settings.engine.tls, Some(TlsFiles { ca: None, client }));
+    assert_eq!(
+        load_agent(&root.sources())?.settings.engine.tls,
+        Some(TlsFiles { ca: None, client, names: TlsNames::ENGINE })
+    );
     Ok(())
 }
 
