@@ -29,7 +29,23 @@ pub struct Answer {
     retry_after: Option<Duration>,
 }
 
+/// An answer that goes on, line by line.
+pub struct Lines<'w> {
+    web: &'w Web,
+    answer: Response,
+    buffer: Vec<u8>,
+}
+
 impl Answer {
+    pub fn new(status: StatusCode, body: Vec<u8>) -> Self {
+        Self { status, body: Ok(body), retry_after: None }
+    }
+
+    /// What came with it, if that came whole.
+    pub fn body(&self) -> Option<&[u8]> {
+        self.body.as_deref().ok()
+    }
+
     /// The `code` of a JSON error, as our server has it.
     pub fn code(&self) -> Option<String> {
         #[derive(serde::Deserialize)]
@@ -46,6 +62,11 @@ impl Web {
         Ok(Self { client: client(tls, way.timeouts)?, server, secret, timeouts: way.timeouts })
     }
 
+    /// Another server of the same service, over the same client.
+    pub fn sibling(&self, server: String) -> Self {
+        Self { client: self.client.clone(), server, secret: self.secret.clone(), timeouts: self.timeouts }
+    }
+
     pub fn client(&self) -> &Client {
         &self.client
     }
@@ -58,9 +79,13 @@ impl Web {
 
     /// Sends one request, for a caller to whom some failures are answers.
     pub async fn ask(&self, request: RequestBuilder, limit: usize) -> Result<Answer, BackendError> {
-        let mut answer = request.send().await.map_err(|error| self.failed(error))?;
-        let (status, retry_after) = (answer.status(), retry_after(&answer));
-        Ok(Answer { status, body: self.body(&mut answer, limit).await, retry_after })
+        Ok(self.follow(request).await?.rest(limit).await)
+    }
+
+    /// Sends one request whose answer may go on for as long as the request's own timeout allows.
+    pub async fn follow(&self, request: RequestBuilder) -> Result<Lines<'_>, BackendError> {
+        let answer = request.send().await.map_err(|error| self.failed(error))?;
+        Ok(Lines { web: self, answer, buffer: Vec::new() })
     }
 
     /// The body of a 2xx answer.
@@ -82,24 +107,21 @@ impl Web {
         BackendError::Garbled { server: self.server.clone(), what: what.into() }
     }
 
-    async fn body(&self, answer: &mut Response, limit: usize) -> Result<Vec<u8>, BackendError> {
-        let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|error| self.failed(error))? {
-            if body.len() + chunk.len() > limit {
-                return Err(self.garbled(format!("it is longer than {limit} bytes")));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body)
+    pub fn no_answer(&self, within: Duration) -> BackendError {
+        BackendError::Timeout { server: self.server.clone(), timeout: within }
+    }
+
+    pub fn broken(&self, cause: impl Into<String>) -> BackendError {
+        BackendError::Broken { server: self.server.clone(), cause: cause.into() }
+    }
+
+    pub fn refused(&self, why: impl Into<String>) -> BackendError {
+        BackendError::Refused { server: self.server.clone(), why: why.into() }
     }
 
     /// What the server says in its JSON error, on one line and shortened.
     fn message(&self, body: &[u8]) -> Option<String> {
-        #[derive(serde::Deserialize)]
-        struct Said {
-            error: String,
-        }
-        let mut said = serde_json::from_slice::<Said>(body).ok()?.error;
+        let mut said = said(body)?;
         if let Some(secret) = &self.secret {
             said = said.replace(secret, "…");
         }
@@ -128,6 +150,68 @@ impl Web {
             BackendError::Broken { server, cause }
         }
     }
+}
+
+impl Lines<'_> {
+    pub fn status(&self) -> StatusCode {
+        self.answer.status()
+    }
+
+    /// None at the end. Of a line that is longer than `limit` comes the beginning, which is longer still.
+    /// Cancel-safe: what was read of a line is kept for the next call.
+    pub async fn next(&mut self, limit: usize) -> Result<Option<Vec<u8>>, BackendError> {
+        let mut searched = 0;
+        loop {
+            let fresh = &self.buffer[searched..];
+            if let Some(end) = fresh.iter().position(|byte| *byte == b'\n') {
+                let rest = self.buffer.split_off(searched + end + 1);
+                return Ok(Some(std::mem::replace(&mut self.buffer, rest)));
+            }
+            searched = self.buffer.len();
+            if searched > limit {
+                return Ok(Some(std::mem::take(&mut self.buffer)));
+            }
+            match self.chunk().await? {
+                true => {}
+                false if self.buffer.is_empty() => return Ok(None),
+                false => return Ok(Some(std::mem::take(&mut self.buffer))),
+            }
+        }
+    }
+
+    /// All that is left of it, as one answer.
+    pub async fn rest(mut self, limit: usize) -> Answer {
+        let (status, retry_after) = (self.answer.status(), retry_after(&self.answer));
+        Answer { status, body: self.all(limit).await, retry_after }
+    }
+
+    async fn all(&mut self, limit: usize) -> Result<Vec<u8>, BackendError> {
+        loop {
+            if self.buffer.len() > limit {
+                return Err(self.web.garbled(format!("it is longer than {limit} bytes")));
+            }
+            if !self.chunk().await? {
+                return Ok(std::mem::take(&mut self.buffer));
+            }
+        }
+    }
+
+    /// Whether there was one more piece.
+    async fn chunk(&mut self) -> Result<bool, BackendError> {
+        let chunk = self.answer.chunk().await.map_err(|error| self.web.failed(error))?;
+        if let Some(chunk) = &chunk {
+            self.buffer.extend_from_slice(chunk);
+        }
+        Ok(chunk.is_some())
+    }
+}
+
+/// The text of a JSON error: `{"error": "…"}`, or as gRPC gateways have it, `{"message": "…"}` and
+/// `{"error": {"message": "…"}}`.
+fn said(body: &[u8]) -> Option<String> {
+    let error: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let places = [error.pointer("/error"), error.pointer("/message"), error.pointer("/error/message")];
+    places.into_iter().flatten().find_map(|text| text.as_str()).map(str::to_owned)
 }
 
 fn client(tls: bool, timeouts: Timeouts) -> Result<Client, BackendError> {
@@ -234,6 +318,8 @@ mod tests {
     fn a_servers_message_is_one_short_line_without_the_token() {
         let said = |text: &str| web().message(text.as_bytes());
         assert_eq!(said(r#"{"error":"no cluster s3cret\nhere","code":"x"}"#).as_deref(), Some("no cluster … here"));
+        assert_eq!(said(r#"{"code":14,"message":"no leader"}"#).as_deref(), Some("no leader"));
+        assert_eq!(said(r#"{"error":{"message":"no leader"}}"#).as_deref(), Some("no leader"));
         assert_eq!(said("<html>").as_deref(), None);
         let long = said(&format!(r#"{{"error":"{}"}}"#, "x".repeat(1000)));
         assert_eq!(long.map(|said| said.chars().count()), Some(MESSAGE_LIMIT + 1));

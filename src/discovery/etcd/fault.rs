@@ -1,0 +1,132 @@
+//! What an answer of etcd says when it does not say yes.
+
+use crate::discovery::BackendError;
+use crate::discovery::web::{Answer, Web};
+use reqwest::StatusCode;
+use serde_json::Value;
+
+/// Why a member did not do what it was asked.
+#[derive(Debug)]
+pub enum Trouble {
+    /// Another member may do better.
+    Elsewhere(BackendError),
+    /// It does not know, or no longer, who we are.
+    Unknown(BackendError),
+    /// The lease has ended.
+    NoLease(BackendError),
+    /// Users and passwords are for a cluster with authentication, which this one has not.
+    NoAuth(BackendError),
+    /// The user may not do that.
+    Denied(BackendError),
+    /// All members would say the same.
+    Refused(BackendError),
+}
+
+// the codes of gRPC that tell what is to be done; most of the others mean trouble of the member
+const INVALID_ARGUMENT: u64 = 3;
+const NOT_FOUND: u64 = 5;
+const PERMISSION_DENIED: u64 = 7;
+const FAILED_PRECONDITION: u64 = 9;
+const UNAUTHENTICATED: u64 = 16;
+
+/// What it says, as invalid arguments, when the token is missing or from before a change of users and roles.
+const NO_TOKEN: &str = "user name is empty";
+const OLD_TOKEN: &str = "revision of auth store is old";
+const BAD_TOKEN: &str = "invalid auth token";
+const NOT_ALLOWED: &str = "permission denied";
+const NO_AUTH: &str = "authentication is not enabled";
+/// What Go's servers answer, as text, to plain HTTP on a port for TLS.
+const WANTS_TLS: &[u8] = b"HTTP request to an HTTPS server";
+
+const NO_GATEWAY: &str = "it has nothing at /v3 (404): etcd 3.4 and newer have a gateway for HTTP there, unless they are started with a \
+    configuration file without `enable-grpc-gateway: true`";
+
+impl Trouble {
+    pub fn into_error(self) -> BackendError {
+        match self {
+            Self::Elsewhere(error)
+            | Self::Unknown(error)
+            | Self::NoLease(error)
+            | Self::NoAuth(error)
+            | Self::Denied(error)
+            | Self::Refused(error) => error,
+        }
+    }
+
+    /// Of an answer that is not a success.
+    pub fn of(web: &Web, answer: Answer) -> Self {
+        let said: Value = answer.body().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default();
+        let (status, code) = (answer.status, code(&said));
+        let wants_tls = answer.body().is_some_and(|body| body.windows(WANTS_TLS.len()).any(|part| part == WANTS_TLS));
+        let error = match web.success(answer) {
+            Err(error) => error,
+            Ok(_) => web.garbled("it is no success after all"),
+        };
+        match code {
+            None if wants_tls => Self::Elsewhere(web.refused("it wants TLS: write etcds:// for etcd://")),
+            None if status == StatusCode::NOT_FOUND => Self::Elsewhere(web.refused(NO_GATEWAY)),
+            None => Self::Elsewhere(error),
+            Some(code) => Self::of_code(code, error),
+        }
+    }
+
+    fn of_code(code: u64, error: BackendError) -> Self {
+        let says = |text: &str| matches!(&error, BackendError::Status { message, .. } if message.contains(text));
+        match code {
+            UNAUTHENTICATED => Self::Unknown(error),
+            INVALID_ARGUMENT if says(NO_TOKEN) || says(OLD_TOKEN) => Self::Unknown(error),
+            FAILED_PRECONDITION if says(NO_AUTH) => Self::NoAuth(error),
+            PERMISSION_DENIED => Self::Denied(error),
+            NOT_FOUND => Self::NoLease(error),
+            INVALID_ARGUMENT | FAILED_PRECONDITION => Self::Refused(error),
+            _ => Self::Elsewhere(error),
+        }
+    }
+
+    /// Of a line in the midst of an answer that began as a success.
+    pub fn of_line(web: &Web, line: Vec<u8>) -> Self {
+        let said: Value = serde_json::from_slice(&line).unwrap_or_default();
+        let status = said.pointer("/error/http_code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
+        let status = status.and_then(|code| StatusCode::from_u16(code).ok()).filter(|status| !status.is_success());
+        match code(&said) {
+            Some(_) => Self::of(web, Answer::new(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), line)),
+            None => Self::Elsewhere(web.garbled("a line of the watch is no JSON of etcd")),
+        }
+    }
+
+    /// Of a watch that the server ended with these words.
+    pub fn of_reason(web: &Web, reason: &str) -> Self {
+        let error = web.broken(if reason.is_empty() { "it ended the watch" } else { reason });
+        if [NO_TOKEN, OLD_TOKEN, BAD_TOKEN].iter().any(|text| reason.contains(text)) {
+            Self::Unknown(error)
+        } else if reason.contains(NOT_ALLOWED) {
+            Self::Denied(error)
+        } else {
+            Self::Elsewhere(error)
+        }
+    }
+}
+
+/// Where versions of the gateway have it.
+fn code(said: &Value) -> Option<u64> {
+    ["/code", "/error/grpc_code", "/error/code"].iter().find_map(|place| said.pointer(place)?.as_u64())
+}
+
+/// Of the failures of several members, the one that tells most, in the order of the URL.
+pub fn summary(mut failures: Vec<BackendError>) -> Option<BackendError> {
+    let others = failures.len().checked_sub(1)?;
+    let most = failures.iter().map(telling).max()?;
+    let telling = failures.swap_remove(failures.iter().position(|error| self::telling(error) == most)?);
+    Some(if others == 0 { telling } else { BackendError::Everywhere { telling: Box::new(telling), others } })
+}
+
+/// Who answered knows more than who did not.
+fn telling(error: &BackendError) -> u8 {
+    match error {
+        BackendError::Refused { .. } => 4,
+        BackendError::Status { .. } => 3,
+        BackendError::Garbled { .. } | BackendError::Broken { .. } => 2,
+        BackendError::Timeout { .. } => 1,
+        _ => 0,
+    }
+}
