@@ -6,6 +6,7 @@
 mod cases;
 #[path = "../common/mod.rs"]
 mod common;
+mod etcd;
 mod ground;
 mod service;
 mod token;
