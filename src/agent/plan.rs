@@ -41,6 +41,12 @@ pub fn effect(key: &str) -> Effect {
         "discovery.heartbeat" | "discovery.ttl" | "discovery.connect-timeout" | "discovery.timeout" => {
             &[Registrar, Marker]
         }
+        "discovery.tls.ca"
+        | "discovery.tls.cert"
+        | "discovery.tls.key"
+        | "discovery.auth.token-file"
+        | "discovery.auth.user"
+        | "discovery.auth.password-file" => &[Registrar, Marker],
         // it was for the first registration of this process
         "discovery.delay" => &[],
         "engine.unit" => &[Supervisor, Prober],
