@@ -53,6 +53,9 @@ impl Failure {
             }
             BackendError::Status { .. }
             | BackendError::Client(_)
+            | BackendError::Tls { .. }
+            | BackendError::Credentials(_)
+            | BackendError::Denied { .. }
             | BackendError::ReadOnly { .. }
             | BackendError::File { .. }
             | BackendError::NoRoom { .. } => (FAILURE, ""),
