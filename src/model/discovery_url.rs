@@ -243,6 +243,20 @@ impl DiscoveryUrl {
         }
     }
 
+    /// Whether what one server may know is known to the other: the same one, spoken to in the same way.
+    pub fn same_server(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Token(one), Self::Token(other)) => {
+                (one.server.tls, &one.server.authority) == (other.server.tls, &other.server.authority)
+            }
+            (Self::Store(one), Self::Store(other)) => {
+                let common = one.endpoints.iter().any(|endpoint| other.endpoints.contains(endpoint));
+                (one.kind, one.tls) == (other.kind, other.tls) && common
+            }
+            _ => false,
+        }
+    }
+
     /// Whether it is spoken to over TLS.
     pub fn tls(&self) -> bool {
         match self {

@@ -36,11 +36,7 @@ pub fn plain(timeouts: Timeouts) -> Result<Client, BackendError> {
 }
 
 pub fn secure(files: TlsFiles, timeouts: Timeouts) -> Renewed<Secure> {
-    let names = files.names;
-    let pair = files.client.clone().map(|pair| [(names.certificate, pair.certificate), (names.key, pair.key)]);
-    let ca = files.ca.clone().map(|path| (names.ca, path));
-    let sources = ca.into_iter().chain(pair.into_iter().flatten()).collect();
-    Renewed::new(sources, move || {
+    Renewed::new(files.sources(), move || {
         let tls = TlsClient::read(files.clone())?;
         let client = client(tls.config().clone(), timeouts);
         Ok(Secure { client: client.map_err(|error| Unready::Tls(TlsFault::Broken(cause(&error))))?, tls })
