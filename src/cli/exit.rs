@@ -59,8 +59,10 @@ fn code_and_remedy(error: &BackendError) -> (u8, &'static str) {
         }
         BackendError::Everywhere { telling, .. } => code_and_remedy(telling),
         BackendError::Status { .. }
-        | BackendError::Refused { .. }
         | BackendError::Client(_)
+        | BackendError::Tls { .. }
+        | BackendError::Credentials(_)
+        | BackendError::Denied { .. }
         | BackendError::ReadOnly { .. }
         | BackendError::File { .. }
         | BackendError::NoRoom { .. } => (FAILURE, ""),

@@ -1,25 +1,50 @@
 //! HTTP as the backends need it: one lean client, bounded answers, errors without secrets.
 
+mod client;
+mod lines;
+
+pub use self::lines::Lines;
+
+use self::client::{Secure, Token};
 use super::BackendError;
-use crate::model::{Timeouts, WayOut};
-use reqwest::header::RETRY_AFTER;
-use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use crate::model::{AuthFiles, Timeouts, TlsFiles, TlsNames, WayOut};
+use crate::tls::{Renewed, Unready};
+use reqwest::header::{HeaderName, RETRY_AFTER};
+use reqwest::{Client, Request, RequestBuilder, Response, StatusCode};
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// An error message is no place for a page of HTML.
 const MESSAGE_LIMIT: usize = 200;
-const USER_AGENT: &str = concat!("swarm-agent/", env!("CARGO_PKG_VERSION"));
-/// A peer that vanished without a word is noticed before the next beat is sent into the void.
-const KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// One server: its client, its name for errors, and what must not appear in them.
 pub struct Web {
-    client: Client,
+    /// Makes the requests, and sends them if the server is spoken to without TLS. It trusts no CA.
+    plain: Client,
+    /// Sends them if it is spoken to over TLS: never the other one.
+    secure: Option<Arc<Renewed<Secure>>>,
+    names: TlsNames,
+    access: Option<Arc<Access>>,
     server: String,
     secret: Option<String>,
     timeouts: Timeouts,
+}
+
+/// The header by which the server may know us.
+struct Access {
+    auth: AuthFiles,
+    header: HeaderName,
+    /// Without a file, nothing is sent.
+    token: Option<Renewed<Token>>,
+}
+
+/// What one request is sent with.
+#[derive(Default)]
+struct Papers {
+    secure: Option<Arc<Secure>>,
+    token: Option<Arc<Token>>,
 }
 
 /// What came back for a request, success or not.
@@ -27,18 +52,13 @@ pub struct Answer {
     pub status: StatusCode,
     body: Result<Vec<u8>, BackendError>,
     retry_after: Option<Duration>,
-}
-
-/// An answer that goes on, line by line.
-pub struct Lines<'w> {
-    web: &'w Web,
-    answer: Response,
-    buffer: Vec<u8>,
+    papers: Papers,
 }
 
 impl Answer {
+    /// One that came in another way.
     pub fn new(status: StatusCode, body: Vec<u8>) -> Self {
-        Self { status, body: Ok(body), retry_after: None }
+        Self { status, body: Ok(body), retry_after: None, papers: Papers::default() }
     }
 
     /// What came with it, if that came whole.
@@ -57,18 +77,34 @@ impl Answer {
 }
 
 impl Web {
-    /// `server` is what errors call it; `secret` is blanked out of what the server says.
+    /// `server` is what errors call it; `secret` is blanked out of what the server says. Files are read at the first
+    /// request.
     pub fn new(server: String, tls: bool, secret: Option<String>, way: &WayOut) -> Result<Self, BackendError> {
-        Ok(Self { client: client(tls, way.timeouts)?, server, secret, timeouts: way.timeouts })
+        let files = way.tls.clone().unwrap_or_else(|| TlsFiles::of_the_system(TlsNames::DISCOVERY));
+        let (names, timeouts) = (files.names, way.timeouts);
+        let plain = client::plain(timeouts)?;
+        let secure = tls.then(|| Arc::new(client::secure(files, timeouts)));
+        Ok(Self { plain, secure, names, access: None, server, secret, timeouts })
     }
 
-    /// Another server of the same service, over the same client.
+    /// Lets the server know us by a token in this header, behind these words, if there is one. With it, a 401 or a 403
+    /// says what to do.
+    #[must_use]
+    pub fn with_token(self, auth: &AuthFiles, header: HeaderName, words: &'static str) -> Self {
+        let token = auth.token.clone().map(|path| client::token(auth.names.token, path, words));
+        Self { access: Some(Arc::new(Access { auth: auth.clone(), header, token })), ..self }
+    }
+
+    /// Another server of the same service, over the same clients.
     pub fn sibling(&self, server: String) -> Self {
-        Self { client: self.client.clone(), server, secret: self.secret.clone(), timeouts: self.timeouts }
+        let Self { plain, secure, names, access, secret, timeouts, .. } = self;
+        let (plain, secure, access) = (plain.clone(), secure.clone(), access.clone());
+        Self { plain, secure, names: *names, access, server, secret: secret.clone(), timeouts: *timeouts }
     }
 
+    /// For making requests.
     pub fn client(&self) -> &Client {
-        &self.client
+        &self.plain
     }
 
     /// Sends one request and returns the body of a 2xx answer, if it is no longer than `limit`.
@@ -82,29 +118,66 @@ impl Web {
         Ok(self.follow(request).await?.rest(limit).await)
     }
 
-    /// Sends one request whose answer may go on for as long as the request's own timeout allows.
+    /// Sends one request whose answer may go on for as long as the timeout of the request allows.
     pub async fn follow(&self, request: RequestBuilder) -> Result<Lines<'_>, BackendError> {
-        let answer = request.send().await.map_err(|error| self.failed(error))?;
-        Ok(Lines { web: self, answer, buffer: Vec::new() })
+        let mut request = request.build().map_err(|error| self.failed(error, &Papers::default()))?;
+        let begun = Instant::now();
+        let papers = self.papers().await?;
+        // what reading took is part of the attempt
+        let bound = request.timeout().copied().unwrap_or(self.timeouts.total);
+        *request.timeout_mut() = Some(bound.saturating_sub(begun.elapsed()));
+        let answer = self.execute(request, &papers).await.map_err(|error| self.failed(error, &papers))?;
+        Ok(Lines::new(self, answer, papers))
     }
 
     /// The body of a 2xx answer.
     pub fn success(&self, answer: Answer) -> Result<Vec<u8>, BackendError> {
-        let Answer { status, body, retry_after } = answer;
+        let Answer { status, body, retry_after, papers } = answer;
         if status.is_success() {
             return body;
         }
         // the status says enough: a body that broke or is too long takes nothing away from it
-        let message = body.ok().and_then(|body| self.message(&body)).unwrap_or_default();
-        Err(BackendError::Status { server: self.server.clone(), status: status.as_u16(), message, retry_after })
+        let message = body.ok().and_then(|body| self.message(&body, &papers)).unwrap_or_default();
+        let (server, refused) = (self.server.clone(), matches!(status.as_u16(), 401 | 403));
+        Err(match self.access.as_ref().filter(|_| refused) {
+            Some(access) => BackendError::Denied { server, status: status.as_u16(), message, remedy: access.remedy() },
+            None => BackendError::Status { server, status: status.as_u16(), message, retry_after },
+        })
+    }
+
+    /// Of the files as they are now.
+    async fn papers(&self) -> Result<Papers, BackendError> {
+        let token = self.access.as_ref().and_then(|access| access.token.as_ref());
+        let secure = async {
+            match &self.secure {
+                Some(secure) => secure.current().await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let token = async {
+            match token {
+                Some(token) => token.current().await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let (secure, token) = tokio::join!(secure, token);
+        let unready = |unready| match unready {
+            Unready::File(fault) => BackendError::Credentials(fault),
+            Unready::Tls(fault) => BackendError::Tls { server: self.server.clone(), cause: fault.told(&self.names) },
+        };
+        Ok(Papers { secure: secure.map_err(unready)?, token: token.map_err(unready)? })
+    }
+
+    async fn execute(&self, mut request: Request, papers: &Papers) -> Result<Response, reqwest::Error> {
+        if let (Some(access), Some(token)) = (&self.access, &papers.token) {
+            request.headers_mut().insert(access.header.clone(), token.value.clone());
+        }
+        let client = papers.secure.as_ref().map_or(&self.plain, |secure| &secure.client);
+        client.execute(request).await
     }
 
     pub fn no_room(&self) -> BackendError {
         BackendError::NoRoom { server: self.server.clone() }
-    }
-
-    pub fn garbled(&self, what: impl Into<String>) -> BackendError {
-        BackendError::Garbled { server: self.server.clone(), what: what.into() }
     }
 
     pub fn no_answer(&self, within: Duration) -> BackendError {
@@ -115,14 +188,15 @@ impl Web {
         BackendError::Broken { server: self.server.clone(), cause: cause.into() }
     }
 
-    pub fn refused(&self, why: impl Into<String>) -> BackendError {
-        BackendError::Refused { server: self.server.clone(), why: why.into() }
+    pub fn garbled(&self, what: impl Into<String>) -> BackendError {
+        BackendError::Garbled { server: self.server.clone(), what: what.into() }
     }
 
     /// What the server says in its JSON error, on one line and shortened.
-    fn message(&self, body: &[u8]) -> Option<String> {
+    fn message(&self, body: &[u8], papers: &Papers) -> Option<String> {
         let mut said = said(body)?;
-        if let Some(secret) = &self.secret {
+        let token = papers.token.as_ref().map(|token| token.secret.expose());
+        for secret in self.secret.as_deref().into_iter().chain(token) {
             said = said.replace(secret, "…");
         }
         let line = said.chars().map(|c| if c.is_control() { ' ' } else { c });
@@ -133,11 +207,15 @@ impl Web {
         Some(short)
     }
 
-    fn failed(&self, error: reqwest::Error) -> BackendError {
+    fn failed(&self, error: reqwest::Error, papers: &Papers) -> BackendError {
         let server = self.server.clone();
         if error.is_timeout() {
             let timeout = if error.is_connect() { self.timeouts.connect } else { self.timeouts.total };
             return BackendError::Timeout { server, timeout: timeout.min(self.timeouts.total) };
+        }
+        let secure = papers.secure.as_deref();
+        if let Some(fault) = secure.and_then(|secure| secure.tls.fault(&error)) {
+            return BackendError::Tls { server, cause: fault.told(&self.names) };
         }
         let cause = cause(&error);
         if error.is_builder() {
@@ -145,107 +223,36 @@ impl Web {
         } else if error.is_connect() {
             BackendError::Connect { server, cause }
         } else if no_http(&error) {
-            BackendError::Garbled { server, what: cause }
+            let hint = if secure.is_none() { " (if it speaks TLS, the URL must say so)" } else { "" };
+            BackendError::Garbled { server, what: format!("{cause}{hint}") }
+        } else if secure.is_some_and(|secure| secure.tls.asked_in_vain()) {
+            // the alert that says so can get lost
+            let key = self.names.certificate;
+            let cause = format!("{cause}; it asks for a client certificate, and none is set ({key})");
+            BackendError::Broken { server, cause }
         } else {
             BackendError::Broken { server, cause }
         }
     }
 }
 
-impl Lines<'_> {
-    pub fn status(&self) -> StatusCode {
-        self.answer.status()
-    }
-
-    /// None at the end. Of a line that is longer than `limit` comes the beginning, which is longer still.
-    /// Cancel-safe: what was read of a line is kept for the next call.
-    pub async fn next(&mut self, limit: usize) -> Result<Option<Vec<u8>>, BackendError> {
-        let mut searched = 0;
-        loop {
-            let fresh = &self.buffer[searched..];
-            if let Some(end) = fresh.iter().position(|byte| *byte == b'\n') {
-                let rest = self.buffer.split_off(searched + end + 1);
-                return Ok(Some(std::mem::replace(&mut self.buffer, rest)));
-            }
-            searched = self.buffer.len();
-            if searched > limit {
-                return Ok(Some(std::mem::take(&mut self.buffer)));
-            }
-            match self.chunk().await? {
-                true => {}
-                false if self.buffer.is_empty() => return Ok(None),
-                false => return Ok(Some(std::mem::take(&mut self.buffer))),
-            }
+impl Access {
+    /// After a refusal.
+    fn remedy(&self) -> String {
+        let key = self.auth.names.token;
+        match &self.auth.token {
+            Some(path) => format!("is the token in {} ({key}) right, and does it allow this?", path.display()),
+            None => format!("set {key} to a file with a token that it knows"),
         }
-    }
-
-    /// All that is left of it, as one answer.
-    pub async fn rest(mut self, limit: usize) -> Answer {
-        let (status, retry_after) = (self.answer.status(), retry_after(&self.answer));
-        Answer { status, body: self.all(limit).await, retry_after }
-    }
-
-    async fn all(&mut self, limit: usize) -> Result<Vec<u8>, BackendError> {
-        loop {
-            if self.buffer.len() > limit {
-                return Err(self.web.garbled(format!("it is longer than {limit} bytes")));
-            }
-            if !self.chunk().await? {
-                return Ok(std::mem::take(&mut self.buffer));
-            }
-        }
-    }
-
-    /// Whether there was one more piece.
-    async fn chunk(&mut self) -> Result<bool, BackendError> {
-        let chunk = self.answer.chunk().await.map_err(|error| self.web.failed(error))?;
-        if let Some(chunk) = &chunk {
-            self.buffer.extend_from_slice(chunk);
-        }
-        Ok(chunk.is_some())
     }
 }
 
-/// The text of a JSON error: `{"error": "…"}`, or as gRPC gateways have it, `{"message": "…"}` and
+/// The text of a JSON error: `{"error": "…"}`, or as gateways of gRPC have it, `{"message": "…"}` and
 /// `{"error": {"message": "…"}}`.
 fn said(body: &[u8]) -> Option<String> {
     let error: serde_json::Value = serde_json::from_slice(body).ok()?;
-    let places = [error.pointer("/error"), error.pointer("/message"), error.pointer("/error/message")];
-    places.into_iter().flatten().find_map(|text| text.as_str()).map(str::to_owned)
-}
-
-fn client(tls: bool, timeouts: Timeouts) -> Result<Client, BackendError> {
-    Client::builder()
-        .tls_backend_preconfigured(tls_config(tls)?)
-        .user_agent(USER_AGENT)
-        .connect_timeout(timeouts.connect)
-        .timeout(timeouts.total)
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .referer(false)
-        .no_proxy()
-        .http1_only()
-        .pool_max_idle_per_host(1)
-        // a heartbeat may be longer than any idle timeout: the server ends what it doesn't want kept
-        .pool_idle_timeout(None)
-        .tcp_keepalive(KEEPALIVE)
-        .build()
-        .map_err(|error| BackendError::Client(cause(&error)))
-}
-
-/// The provider is named here, so that no process-wide default is needed. The system's roots (some
-/// hundred KiB) are loaded only for a server that is spoken to over TLS.
-fn tls_config(tls: bool) -> Result<rustls::ClientConfig, BackendError> {
-    let client = |error: rustls::Error| BackendError::Client(error.to_string());
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .map_err(client)?;
-    if !tls {
-        return Ok(builder.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth());
-    }
-    let verifier = rustls_platform_verifier::Verifier::new(provider).map_err(client)?;
-    Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
+    let mut places = ["/error", "/message", "/error/message"].into_iter().filter_map(|place| error.pointer(place));
+    places.find_map(|text| text.as_str()).map(str::to_owned)
 }
 
 /// Whole seconds only. The date form needs a wall clock that agrees with the server's.
@@ -316,7 +323,7 @@ mod tests {
 
     #[test]
     fn a_servers_message_is_one_short_line_without_the_token() {
-        let said = |text: &str| web().message(text.as_bytes());
+        let said = |text: &str| web().message(text.as_bytes(), &Papers::default());
         assert_eq!(said(r#"{"error":"no cluster s3cret\nhere","code":"x"}"#).as_deref(), Some("no cluster … here"));
         assert_eq!(said(r#"{"code":14,"message":"no leader"}"#).as_deref(), Some("no leader"));
         assert_eq!(said(r#"{"error":{"message":"no leader"}}"#).as_deref(), Some("no leader"));

@@ -51,6 +51,14 @@ impl TlsNames {
 }
 
 impl TlsFiles {
+    /// Each file with the setting that names it.
+    pub fn sources(&self) -> Vec<(&'static str, PathBuf)> {
+        let ca = self.ca.iter().map(|path| (self.names.ca, path));
+        let certificate = self.client.iter().map(|files| (self.names.certificate, &files.certificate));
+        let key = self.client.iter().map(|files| (self.names.key, &files.key));
+        ca.chain(certificate).chain(key).map(|(name, path)| (name, path.clone())).collect()
+    }
+
     /// The system's CAs, and nothing to show.
     pub fn of_the_system(names: TlsNames) -> Self {
         Self { ca: None, client: None, names }

@@ -1,7 +1,7 @@
 //! What is made of files, and made anew when they change: certificates and tokens are renewed without a restart.
 
-use super::Unready;
-use crate::model::{TlsFault, TlsFileFault, TlsFileProblem};
+use super::{TlsClient, Unready, files};
+use crate::model::{TlsFault, TlsFileFault, TlsFileProblem, TlsFiles};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -56,6 +56,22 @@ impl<T: Send + Sync + 'static> Renewed<T> {
     /// Of the files as they are now. Files that are of no use change nothing: what was made before stays in use, and
     /// they are read again at each call. An error if there is nothing before.
     pub async fn current(&self) -> Result<Arc<T>, Unready> {
+        self.look().await;
+        let kept = self.work.kept();
+        match (&kept.value, &kept.trouble) {
+            (Some(value), _) => Ok(Arc::clone(value)),
+            (None, Some(trouble)) => Err(trouble.clone()),
+            (None, None) => Err(self.work.unread("nothing was read".to_owned())),
+        }
+    }
+
+    /// What is wrong with the files as they are now.
+    pub async fn trouble(&self) -> Option<Unready> {
+        self.look().await;
+        self.work.kept().trouble.clone()
+    }
+
+    async fn look(&self) {
         let look = async {
             let turn = Arc::clone(&self.turn).lock_owned().await;
             let work = Arc::clone(&self.work);
@@ -69,12 +85,17 @@ impl<T: Send + Sync + 'static> Renewed<T> {
         if let Err(why) = timeout(LIMIT, look).await.unwrap_or_else(|_| late()) {
             self.work.trouble(self.work.unread(why));
         }
-        let kept = self.work.kept();
-        match (&kept.value, &kept.trouble) {
-            (Some(value), _) => Ok(Arc::clone(value)),
-            (None, Some(trouble)) => Err(trouble.clone()),
-            (None, None) => Err(self.work.unread("nothing was read".to_owned())),
-        }
+    }
+}
+
+impl Renewed<()> {
+    /// For those who only want to know whether the files are of use.
+    pub fn tls(files: TlsFiles) -> Self {
+        Self::new(files.sources(), move || TlsClient::read(files.clone()).map(drop))
+    }
+
+    pub fn secret(setting: &'static str, path: PathBuf) -> Self {
+        Self::new(vec![(setting, path.clone())], move || files::secret(setting, &path).map(drop).map_err(Unready::File))
     }
 }
 
@@ -138,7 +159,6 @@ impl Stamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tls::files;
 
     fn token(path: &std::path::Path) -> Renewed<String> {
         let file = path.to_owned();

@@ -63,7 +63,7 @@ impl Members {
             }
             outcome => outcome,
         };
-        outcome.map_err(|trouble| self.login.explain(member, trouble, &self.place))
+        outcome.map_err(|trouble| self.login.explain(trouble, &self.place))
     }
 
     async fn follow(&self, member: &Member, wait: &Wait<'_>, pass: &Pass) -> Result<End, Trouble> {

@@ -3,7 +3,7 @@
 use crate::discovery::BackendError;
 use crate::discovery::web::{Answer, Web};
 use reqwest::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Why a member did not do what it was asked.
 #[derive(Debug)]
@@ -38,8 +38,10 @@ const NO_AUTH: &str = "authentication is not enabled";
 /// What Go's servers answer, as text, to plain HTTP on a port for TLS.
 const WANTS_TLS: &[u8] = b"HTTP request to an HTTPS server";
 
-const NO_GATEWAY: &str = "it has nothing at /v3 (404): etcd 3.4 and newer have a gateway for HTTP there, unless they are started with a \
-    configuration file without `enable-grpc-gateway: true`";
+/// What is said in place of what they say.
+const WRITE_ETCDS: &str = "it speaks TLS; begin the URL with etcds://";
+const NO_GATEWAY: &str = "there is nothing at /v3; etcd 3.4 and newer have a gateway for HTTP there, but started with a configuration file \
+    only if that has `enable-grpc-gateway: true`";
 
 impl Trouble {
     pub fn into_error(self) -> BackendError {
@@ -56,18 +58,22 @@ impl Trouble {
     /// Of an answer that is not a success.
     pub fn of(web: &Web, answer: Answer) -> Self {
         let said: Value = answer.body().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default();
-        let (status, code) = (answer.status, code(&said));
         let wants_tls = answer.body().is_some_and(|body| body.windows(WANTS_TLS.len()).any(|part| part == WANTS_TLS));
-        let error = match web.success(answer) {
+        let mut error = match web.success(answer) {
             Err(error) => error,
             Ok(_) => web.garbled("it is no success after all"),
         };
-        match code {
-            None if wants_tls => Self::Elsewhere(web.refused("it wants TLS: write etcds:// for etcd://")),
-            None if status == StatusCode::NOT_FOUND => Self::Elsewhere(web.refused(NO_GATEWAY)),
-            None => Self::Elsewhere(error),
-            Some(code) => Self::of_code(code, error),
+        if let Some(code) = code(&said) {
+            return Self::of_code(code, error);
         }
+        if let BackendError::Status { message, status, .. } = &mut error {
+            match *status {
+                _ if wants_tls => WRITE_ETCDS.clone_into(message),
+                404 => NO_GATEWAY.clone_into(message),
+                _ => {}
+            }
+        }
+        Self::Elsewhere(error)
     }
 
     fn of_code(code: u64, error: BackendError) -> Self {
@@ -90,20 +96,23 @@ impl Trouble {
         let status = status.and_then(|code| StatusCode::from_u16(code).ok()).filter(|status| !status.is_success());
         match code(&said) {
             Some(_) => Self::of(web, Answer::new(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), line)),
-            None => Self::Elsewhere(web.garbled("a line of the watch is no JSON of etcd")),
+            None => Self::Elsewhere(web.garbled("a line of the watch is none of etcd")),
         }
     }
 
-    /// Of a watch that the server ended with these words.
+    /// Of a watch that the server ended, and why. These reasons have no code.
     pub fn of_reason(web: &Web, reason: &str) -> Self {
-        let error = web.broken(if reason.is_empty() { "it ended the watch" } else { reason });
-        if [NO_TOKEN, OLD_TOKEN, BAD_TOKEN].iter().any(|text| reason.contains(text)) {
-            Self::Unknown(error)
-        } else if reason.contains(NOT_ALLOWED) {
-            Self::Denied(error)
-        } else {
-            Self::Elsewhere(error)
-        }
+        let (status, code) = match reason {
+            _ if reason.contains(BAD_TOKEN) => (StatusCode::UNAUTHORIZED, UNAUTHENTICATED),
+            _ if reason.contains(NO_TOKEN) || reason.contains(OLD_TOKEN) => (StatusCode::BAD_REQUEST, INVALID_ARGUMENT),
+            _ if reason.contains(NOT_ALLOWED) => (StatusCode::FORBIDDEN, PERMISSION_DENIED),
+            "" => return Self::Elsewhere(web.broken("it ended the watch")),
+            reason => return Self::Elsewhere(web.broken(format!("it ended the watch: {reason}"))),
+        };
+        // `rpc error: code = PermissionDenied desc = etcdserver: permission denied`
+        let text = reason.rsplit(" desc = ").next().unwrap_or(reason);
+        let body = json!({"message": text, "code": code}).to_string();
+        Self::of(web, Answer::new(status, body.into_bytes()))
     }
 }
 
@@ -112,7 +121,7 @@ fn code(said: &Value) -> Option<u64> {
     ["/code", "/error/grpc_code", "/error/code"].iter().find_map(|place| said.pointer(place)?.as_u64())
 }
 
-/// Of the failures of several members, the one that tells most, in the order of the URL.
+/// Of the failures of several members, the first that tells most.
 pub fn summary(mut failures: Vec<BackendError>) -> Option<BackendError> {
     let others = failures.len().checked_sub(1)?;
     let most = failures.iter().map(telling).max()?;
@@ -123,8 +132,8 @@ pub fn summary(mut failures: Vec<BackendError>) -> Option<BackendError> {
 /// Who answered knows more than who did not.
 fn telling(error: &BackendError) -> u8 {
     match error {
-        BackendError::Refused { .. } => 4,
-        BackendError::Status { .. } => 3,
+        BackendError::Status { .. } => 4,
+        BackendError::Tls { .. } => 3,
         BackendError::Garbled { .. } | BackendError::Broken { .. } => 2,
         BackendError::Timeout { .. } => 1,
         _ => 0,

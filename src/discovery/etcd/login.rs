@@ -4,20 +4,22 @@ use super::fault::Trouble;
 use super::members::Member;
 use super::wire::Authenticated;
 use crate::discovery::BackendError;
-use crate::model::AuthFiles;
+use crate::model::{AuthFiles, AuthNames};
 use crate::tls::files;
 use reqwest::header::HeaderValue;
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-/// How people set the user and the password.
-const USER: &str = "discovery.auth.user";
-const PASSWORD: &str = "discovery.auth.password-file";
-
 pub struct Login {
-    user: Option<(String, PathBuf)>,
+    user: Option<User>,
+    names: AuthNames,
     pass: Mutex<Option<Pass>>,
+}
+
+struct User {
+    name: String,
+    password: PathBuf,
 }
 
 /// What a request shows.
@@ -30,23 +32,25 @@ pub enum Pass {
 
 impl Login {
     pub fn new(auth: &AuthFiles) -> Result<Self, BackendError> {
+        let names = auth.names;
+        let useless = |one, other| Err(BackendError::Client(format!("{one} is of no use without {other}")));
         let user = match (&auth.user, &auth.password) {
-            (Some(user), Some(password)) => Some((user.clone(), password.clone())),
+            (Some(name), Some(password)) => Some(User { name: name.clone(), password: password.clone() }),
             (None, None) => None,
-            (Some(_), None) => return Err(BackendError::Client(format!("{USER} is of no use without {PASSWORD}"))),
-            (None, Some(_)) => return Err(BackendError::Client(format!("{PASSWORD} is of no use without {USER}"))),
+            (Some(_), None) => return useless(names.user, names.password),
+            (None, Some(_)) => return useless(names.password, names.user),
         };
-        Ok(Self { user, pass: Mutex::new(None) })
+        Ok(Self { user, names, pass: Mutex::new(None) })
     }
 
     /// What was good the last time, else a new one.
     pub async fn pass(&self, member: &Member) -> Result<Pass, Trouble> {
-        let Some((user, password)) = &self.user else { return Ok(Pass::Open) };
+        let Some(user) = &self.user else { return Ok(Pass::Open) };
         let known = self.pass.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(pass) = known {
             return Ok(pass);
         }
-        let pass = authenticate(member, user, password).await?;
+        let pass = self.authenticate(member, user).await?;
         *self.pass.lock().unwrap_or_else(PoisonError::into_inner) = Some(pass.clone());
         Ok(pass)
     }
@@ -65,49 +69,65 @@ impl Login {
         self.user.is_some()
     }
 
-    /// What nobody of us could know, in words that help.
-    pub fn explain(&self, member: &Member, trouble: Trouble, folder: &str) -> Trouble {
+    /// With what to do about it, where that is known.
+    pub fn explain(&self, trouble: Trouble, folder: &str) -> Trouble {
         match (trouble, &self.user) {
-            (Trouble::Unknown(_), None) => Trouble::Refused(
-                member.web.refused(format!("it wants to know a user and a password; set {USER} and {PASSWORD}")),
-            ),
-            (Trouble::Denied(_), Some((user, _))) => Trouble::Refused(member.web.refused(format!(
-                "the user {user} may not do that below {folder}/; agents need a role that reads and writes there, `list` and \
-                 `watch` one that reads"
-            ))),
+            (Trouble::Unknown(error), None) => {
+                denied(error, format!("set {} and {}", self.names.user, self.names.password))
+            }
+            (Trouble::Denied(error), Some(User { name, .. })) => {
+                let role = "a role that reads and writes";
+                denied(
+                    error,
+                    format!(
+                        "the user {name} needs {role} below {folder}/ (one that reads, for `list` and `watch` alone)"
+                    ),
+                )
+            }
             (trouble, _) => trouble,
         }
     }
-}
 
-async fn authenticate(member: &Member, user: &str, password: &Path) -> Result<Pass, Trouble> {
-    let secret = read(password.to_owned()).await.map_err(Trouble::Refused)?;
-    let body = json!({"name": user, "password": secret}).to_string();
-    match member.send("auth/authenticate", body, &Pass::Open).await {
-        Ok(answer) => {
-            let said: Option<Authenticated> = serde_json::from_slice(&answer).ok();
-            let token = said.and_then(|said| HeaderValue::try_from(said.token).ok());
-            let mut token = token.ok_or_else(|| Trouble::Elsewhere(member.web.garbled("it holds no token")))?;
-            token.set_sensitive(true);
-            Ok(Pass::Token(token))
+    async fn authenticate(&self, member: &Member, user: &User) -> Result<Pass, Trouble> {
+        let secret = self.read(user.password.clone()).await.map_err(Trouble::Refused)?;
+        let body = json!({"name": user.name, "password": secret}).to_string();
+        match member.send("auth/authenticate", body, &Pass::Open).await {
+            Ok(answer) => {
+                let said: Option<Authenticated> = serde_json::from_slice(&answer).ok();
+                let token = said.and_then(|said| HeaderValue::try_from(said.token).ok());
+                let mut token = token.ok_or_else(|| Trouble::Elsewhere(member.web.garbled("it holds no token")))?;
+                token.set_sensitive(true);
+                Ok(Pass::Token(token))
+            }
+            Err(Trouble::NoAuth(_)) => Ok(Pass::Open),
+            Err(Trouble::Refused(error)) => {
+                let AuthNames { user: user_name, password, .. } = self.names;
+                let (name, path) = (&user.name, user.password.display());
+                Err(denied(
+                    error,
+                    format!("is the user {name} ({user_name}) right, and the password in {path} ({password})?"),
+                ))
+            }
+            Err(trouble) => Err(trouble),
         }
-        Err(Trouble::NoAuth(_)) => Ok(Pass::Open),
-        Err(Trouble::Refused(_)) => {
-            let why = format!("the user {user} ({USER}) or the password in {} is wrong", password.display());
-            Err(Trouble::Refused(member.web.refused(why)))
+    }
+
+    /// Anew each time: it may have been changed.
+    async fn read(&self, path: PathBuf) -> Result<String, BackendError> {
+        let (setting, file) = (self.names.password, path.clone());
+        match tokio::task::spawn_blocking(move || files::secret(setting, &file)).await {
+            Ok(Ok(secret)) => Ok(secret.expose().to_owned()),
+            Ok(Err(fault)) => Err(BackendError::Credentials(fault)),
+            Err(panicked) => Err(BackendError::File { path, cause: panicked.to_string() }),
         }
-        Err(trouble) => Err(trouble),
     }
 }
 
-/// Anew each time: it may have been changed.
-async fn read(path: PathBuf) -> Result<String, BackendError> {
-    let file = path.clone();
-    let reading = tokio::task::spawn_blocking(move || files::secret(PASSWORD, &file)).await;
-    let failed = |cause: String| BackendError::File { path, cause };
-    match reading {
-        Ok(Ok(secret)) => Ok(secret.expose().to_owned()),
-        Ok(Err(fault)) => Err(failed(fault.problem.to_string())),
-        Err(panicked) => Err(failed(panicked.to_string())),
-    }
+fn denied(error: BackendError, remedy: String) -> Trouble {
+    Trouble::Refused(match error {
+        BackendError::Status { server, status, message, .. } => {
+            BackendError::Denied { server, status, message, remedy }
+        }
+        error => error,
+    })
 }

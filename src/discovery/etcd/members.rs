@@ -126,7 +126,7 @@ impl Members {
             }
             outcome => outcome,
         };
-        outcome.map_err(|trouble| self.login.explain(member, trouble, &self.place))
+        outcome.map_err(|trouble| self.login.explain(trouble, &self.place))
     }
 }
 

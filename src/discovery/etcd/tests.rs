@@ -61,7 +61,7 @@ fn what_an_error_asks_for_is_known_by_its_code() {
             "429: etcdserver: mvcc",
         ),
         (404, "Not Found", "elsewhere", "enable-grpc-gateway: true"),
-        (400, "Client sent an HTTP request to an HTTPS server.\n", "elsewhere", "write etcds:// for etcd://"),
+        (400, "Client sent an HTTP request to an HTTPS server.\n", "elsewhere", "begin the URL with etcds://"),
         (502, "<html>", "elsewhere", "etcd://a:2379 answered 502"),
         (503, r#"{"error":{"grpc_code":14,"http_code":503,"message":"x"}}"#, "elsewhere", "answered 503: x"),
     ] {
@@ -76,7 +76,12 @@ fn a_watch_that_ends_says_why() {
     let unauthenticated = "rpc error: code = Unauthenticated desc = etcdserver: invalid auth token";
     for (reason, name, said) in [
         (unauthenticated, "unknown", "invalid auth token"),
-        ("rpc error: code = PermissionDenied desc = etcdserver: permission denied", "denied", "permission denied"),
+        (
+            "rpc error: code = PermissionDenied desc = etcdserver: permission denied",
+            "denied",
+            "403: etcdserver: permission",
+        ),
+        ("etcdserver: going down", "elsewhere", "broke: it ended the watch: etcdserver: going down"),
         ("", "elsewhere", "the connection to etcd://a:2379 broke: it ended the watch"),
     ] {
         let (found, text) = named(Trouble::of_reason(&web(), reason));

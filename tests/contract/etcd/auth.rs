@@ -76,35 +76,35 @@ async fn who_may_not_is_told_why() -> Outcome {
     let missing = guarded.secrets.path().join("missing");
     let elsewhere = guarded.etcd.new_cluster().await;
     let server = guarded.etcd.address;
+    let refusal = "etcdserver: authentication failed, invalid user ID or password";
+    let is_it_right = |user: &str, path: &Path| {
+        let path = path.display();
+        format!(
+            "etcd://{server} refuses (400: {refusal}); is the user {user} (discovery.auth.user) right, and the password in {path} \
+             (discovery.auth.password-file)?"
+        )
+    };
     for (cluster, said) in [
         (
             guarded.cluster.clone(),
             format!(
-                "etcd://{server} refuses: it wants to know a user and a password; set discovery.auth.user and discovery.auth.password-file"
+                "etcd://{server} refuses (400: etcdserver: user name is empty); set discovery.auth.user and \
+                 discovery.auth.password-file"
             ),
         ),
-        (
-            as_user(&guarded.cluster, "agent", &wrong),
-            format!(
-                "etcd://{server} refuses: the user agent (discovery.auth.user) or the password in {} is wrong",
-                wrong.display()
-            ),
-        ),
-        (
-            as_user(&guarded.cluster, "nobody", &right),
-            format!(
-                "etcd://{server} refuses: the user nobody (discovery.auth.user) or the password in {} is wrong",
-                right.display()
-            ),
-        ),
+        (as_user(&guarded.cluster, "agent", &wrong), is_it_right("agent", &wrong)),
+        (as_user(&guarded.cluster, "nobody", &right), is_it_right("nobody", &right)),
         (
             as_user(&elsewhere, "agent", &right),
             format!(
-                "etcd://{server} refuses: the user agent may not do that below a/docker/swarm/; agents need a role that reads and \
-                 writes there, `list` and `watch` one that reads"
+                "etcd://{server} refuses (403: etcdserver: permission denied); the user agent needs a role that reads and \
+                 writes below a/docker/swarm/ (one that reads, for `list` and `watch` alone)"
             ),
         ),
-        (as_user(&guarded.cluster, "agent", &missing), format!("{} can't be read: does not exist", missing.display())),
+        (
+            as_user(&guarded.cluster, "agent", &missing),
+            format!("{} (discovery.auth.password-file) does not exist", missing.display()),
+        ),
     ] {
         let backend = cluster.open();
         let registered = backend.register(&Claim::new(&address(NODE), TTL)).await;

@@ -123,7 +123,7 @@ async fn a_gateway_that_is_off_is_explained() -> Outcome {
     let etcd = super::launch(&ground, &["--enable-grpc-gateway=false"])?;
     let cluster = etcd.new_cluster().await;
     let backend = cluster.open();
-    let answered = async || matches!(backend.list(Scope::Active).await, Err(BackendError::Refused { .. }));
+    let answered = async || matches!(backend.list(Scope::Active).await, Err(BackendError::Status { .. }));
     crate::cases::until(answered, "it answers").await;
     let error = beat(&*backend, TTL, None).await.expect_err("there is no gateway").to_string();
     assert!(error.contains("enable-grpc-gateway: true"), "{error}");
