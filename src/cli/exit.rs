@@ -47,6 +47,7 @@ impl Failure {
 
 fn code_and_remedy(error: &BackendError) -> (u8, &'static str) {
     match error {
+        BackendError::Connect { server, .. } if !server.starts_with("http") => (UNAVAILABLE, "; is it running there?"),
         BackendError::Connect { .. } => {
             (UNAVAILABLE, "; is the discovery server running there (systemctl status swarm-discovery)?")
         }

@@ -4,6 +4,8 @@
 //! makes a test of each case. Each case has a server of its own.
 
 mod cases;
+#[path = "../tls/certs.rs"]
+mod certs;
 #[path = "../common/mod.rs"]
 mod common;
 mod etcd;

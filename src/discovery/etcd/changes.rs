@@ -40,7 +40,7 @@ impl Members {
         for (index, member) in self.in_turn() {
             match self.wait_at(member, wait).await {
                 Ok(End::Look) => {
-                    self.answered(index);
+                    self.prefer(index);
                     return Ok(());
                 }
                 Ok(End::Behind) => behind = true,
@@ -52,48 +52,37 @@ impl Members {
         if behind { Ok(()) } else { Err(self.failed(failures)) }
     }
 
-    /// One member, and a new token if the one we have has ended.
     async fn wait_at(&self, member: &Member, wait: &Wait<'_>) -> Result<End, Trouble> {
-        let pass = self.login.pass(member).await?;
-        let outcome = match self.follow(member, wait, &pass).await {
-            Err(Trouble::Unknown(_)) if self.login.has_user() => {
-                self.login.forget(&pass);
-                let pass = self.login.pass(member).await?;
-                self.follow(member, wait, &pass).await
-            }
-            outcome => outcome,
-        };
-        outcome.map_err(|trouble| self.login.explain(trouble, &self.place))
-    }
-
-    async fn follow(&self, member: &Member, wait: &Wait<'_>, pass: &Pass) -> Result<End, Trouble> {
-        let mut missing = wait.folders.len();
         let share = self.total / self.count() as u32;
-        let begun = timeout(share, async {
-            let mut lines = open(member, wait, pass, share).await?;
-            // each folder is confirmed once, with what the member knows of
-            while missing > 0 {
-                match step(member, &mut lines, wait.revision).await? {
-                    Step::Confirmed => missing -= 1,
-                    Step::Ended(end) => return Ok((lines, Some(end))),
-                }
-            }
-            Ok((lines, None))
-        });
-        let (mut lines, ended) = match begun.await {
-            Ok(begun) => begun?,
-            Err(_) => return Err(Trouble::Elsewhere(member.web.no_answer(tenths(share)))),
+        let beginning = self.login.ask(member, &self.place, |pass| begin(member, wait, pass, share));
+        let begun = timeout(share, beginning).await;
+        let mut lines = match begun.unwrap_or_else(|_| Err(Trouble::Elsewhere(member.web.no_answer(tenths(share)))))? {
+            Begun::Lines(lines) => lines,
+            Begun::Ended(end) => return Ok(end),
         };
-        if let Some(end) = ended {
-            return Ok(end);
-        }
         match timeout_at(wait.until, step(member, &mut lines, wait.revision)).await {
-            Err(_) => Ok(End::Look),
             Ok(Ok(Step::Ended(end))) => Ok(end),
-            Ok(Ok(Step::Confirmed)) => Ok(End::Look),
             Ok(Err(trouble)) => Err(trouble),
+            Ok(Ok(Step::Confirmed)) | Err(_) => Ok(End::Look),
         }
     }
+}
+
+/// A watch that the member has confirmed.
+enum Begun<'m> {
+    Lines(Lines<'m>),
+    Ended(End),
+}
+
+async fn begin<'m>(member: &'m Member, wait: &Wait<'_>, pass: Pass, share: Duration) -> Result<Begun<'m>, Trouble> {
+    let mut lines = open(member, wait, pass, share).await?;
+    // each folder is confirmed once, with what the member knows of
+    for _ in wait.folders {
+        if let Step::Ended(end) = step(member, &mut lines, wait.revision).await? {
+            return Ok(Begun::Ended(end));
+        }
+    }
+    Ok(Begun::Lines(lines))
 }
 
 enum Step {
@@ -101,7 +90,7 @@ enum Step {
     Ended(End),
 }
 
-async fn open<'m>(member: &'m Member, wait: &Wait<'_>, pass: &Pass, share: Duration) -> Result<Lines<'m>, Trouble> {
+async fn open<'m>(member: &'m Member, wait: &Wait<'_>, pass: Pass, share: Duration) -> Result<Lines<'m>, Trouble> {
     let create = |name: &String| {
         let mut place = folder(name);
         place["start_revision"] = json!((wait.revision + 1).to_string());
@@ -111,7 +100,7 @@ async fn open<'m>(member: &'m Member, wait: &Wait<'_>, pass: &Pass, share: Durat
     // the client's own timeout is for answers that end
     let most = wait.until.saturating_duration_since(Instant::now()) + share * 2;
     let request = member.request("watch", body, pass).header(WITH_LEADER.0, WITH_LEADER.1).timeout(most);
-    let lines = member.web.follow(request).await.map_err(Trouble::Elsewhere)?;
+    let lines = member.web.follow(request).await.map_err(Trouble::unanswered)?;
     if lines.status().is_success() {
         return Ok(lines);
     }

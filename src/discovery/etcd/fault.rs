@@ -55,6 +55,15 @@ impl Trouble {
         }
     }
 
+    /// Of a request that got no answer.
+    pub fn unanswered(error: BackendError) -> Self {
+        match error {
+            // our own files: they are the same for each member
+            BackendError::Credentials(_) | BackendError::Client(_) => Self::Refused(error),
+            error => Self::Elsewhere(error),
+        }
+    }
+
     /// Of an answer that is not a success.
     pub fn of(web: &Web, answer: Answer) -> Self {
         let said: Value = answer.body().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default();
@@ -89,14 +98,14 @@ impl Trouble {
         }
     }
 
-    /// Of a line in the midst of an answer that began as a success.
+    /// Of a line of an answer whose head was a success; nothing can take that back.
     pub fn of_line(web: &Web, line: Vec<u8>) -> Self {
         let said: Value = serde_json::from_slice(&line).unwrap_or_default();
         let status = said.pointer("/error/http_code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
         let status = status.and_then(|code| StatusCode::from_u16(code).ok()).filter(|status| !status.is_success());
         match code(&said) {
             Some(_) => Self::of(web, Answer::new(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), line)),
-            None => Self::Elsewhere(web.garbled("a line of the watch is none of etcd")),
+            None => Self::Elsewhere(web.garbled("it is no answer of etcd")),
         }
     }
 

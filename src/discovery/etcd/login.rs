@@ -9,7 +9,7 @@ use crate::tls::files;
 use reqwest::header::HeaderValue;
 use serde_json::json;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub struct Login {
     user: Option<User>,
@@ -43,34 +43,49 @@ impl Login {
         Ok(Self { user, names, pass: Mutex::new(None) })
     }
 
-    /// What was good the last time, else a new one.
-    pub async fn pass(&self, member: &Member) -> Result<Pass, Trouble> {
+    /// Asks with what was good the last time; if that has ended, once more with a new one. `place` is where all of it
+    /// happens, for what is said of rights.
+    pub async fn ask<F, T>(&self, member: &Member, place: &str, ask: impl Fn(Pass) -> F) -> Result<T, Trouble>
+    where
+        F: Future<Output = Result<T, Trouble>>,
+    {
+        let pass = self.pass(member).await?;
+        let outcome = match ask(pass.clone()).await {
+            Err(Trouble::Unknown(_)) if self.user.is_some() => {
+                self.forget(&pass);
+                ask(self.pass(member).await?).await
+            }
+            outcome => outcome,
+        };
+        outcome.map_err(|trouble| self.explain(trouble, place))
+    }
+
+    async fn pass(&self, member: &Member) -> Result<Pass, Trouble> {
         let Some(user) = &self.user else { return Ok(Pass::Open) };
-        let known = self.pass.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let known = self.kept().clone();
         if let Some(pass) = known {
             return Ok(pass);
         }
         let pass = self.authenticate(member, user).await?;
-        *self.pass.lock().unwrap_or_else(PoisonError::into_inner) = Some(pass.clone());
+        *self.kept() = Some(pass.clone());
         Ok(pass)
     }
 
     /// The member does not take it: tokens end by themselves, and with each change of users and roles.
-    pub fn forget(&self, pass: &Pass) {
-        let mut known = self.pass.lock().unwrap_or_else(PoisonError::into_inner);
+    fn forget(&self, pass: &Pass) {
+        let mut kept = self.kept();
         // another request may have a new one by now
-        if known.as_ref() == Some(pass) {
-            *known = None;
+        if kept.as_ref() == Some(pass) {
+            *kept = None;
         }
     }
 
-    /// Whether there is a user for a second attempt.
-    pub fn has_user(&self) -> bool {
-        self.user.is_some()
+    fn kept(&self) -> MutexGuard<'_, Option<Pass>> {
+        self.pass.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// With what to do about it, where that is known.
-    pub fn explain(&self, trouble: Trouble, folder: &str) -> Trouble {
+    fn explain(&self, trouble: Trouble, place: &str) -> Trouble {
         match (trouble, &self.user) {
             (Trouble::Unknown(error), None) => {
                 denied(error, format!("set {} and {}", self.names.user, self.names.password))
@@ -80,7 +95,7 @@ impl Login {
                 denied(
                     error,
                     format!(
-                        "the user {name} needs {role} below {folder}/ (one that reads, for `list` and `watch` alone)"
+                        "the user {name} needs {role} below {place}/ (one that reads, for `list` and `watch` alone)"
                     ),
                 )
             }
@@ -91,7 +106,7 @@ impl Login {
     async fn authenticate(&self, member: &Member, user: &User) -> Result<Pass, Trouble> {
         let secret = self.read(user.password.clone()).await.map_err(Trouble::Refused)?;
         let body = json!({"name": user.name, "password": secret}).to_string();
-        match member.send("auth/authenticate", body, &Pass::Open).await {
+        match member.send("auth/authenticate", body, Pass::Open).await {
             Ok(answer) => {
                 let said: Option<Authenticated> = serde_json::from_slice(&answer).ok();
                 let token = said.and_then(|said| HeaderValue::try_from(said.token).ok());

@@ -9,7 +9,7 @@ use reqwest::RequestBuilder;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
@@ -32,7 +32,14 @@ pub struct Member {
     pub web: Web,
     /// `http://host:port/v3/`
     base: String,
+    /// Whether it ever spoke HTTP to us.
+    answered: AtomicBool,
 }
+
+/// How an error begins that a stream ran into: a keep-alive is one for etcd.
+const LATE_ERROR: &[u8] = br#"{"error":"#;
+/// etcd hangs up on whoever speaks plain HTTP to its port for TLS.
+const MAYBE_TLS: &str = " (if it speaks TLS, the URL must begin with etcds://)";
 
 impl Members {
     pub fn new(url: &StoreUrl, place: String, way: &WayOut) -> Result<Self, BackendError> {
@@ -41,6 +48,7 @@ impl Members {
         let member = |endpoint: &String| Member {
             web: web.sibling(format!("{schemes}://{endpoint}")),
             base: format!("{http}://{endpoint}/v3/"),
+            answered: AtomicBool::new(false),
         };
         let members = url.endpoints.iter().map(member).collect();
         let login = Login::new(&way.auth)?;
@@ -62,7 +70,12 @@ impl Members {
         self.members.len()
     }
 
-    pub fn answered(&self, index: usize) {
+    fn asking(&self, index: usize) -> Asking<'_> {
+        Asking { members: self, index, answered: false }
+    }
+
+    /// The one to begin with.
+    pub fn prefer(&self, index: usize) {
         self.first.store(index, Ordering::Relaxed);
     }
 
@@ -71,6 +84,27 @@ impl Members {
         failures.sort_by_key(|(index, _)| *index);
         let failures = failures.into_iter().map(|(_, error)| error).collect();
         summary(failures).unwrap_or_else(|| self.members[0].web.no_answer(self.total))
+    }
+}
+
+/// A member that is being asked. A caller may lose its patience before the member's share of the time is over: the next
+/// call then begins with another one.
+struct Asking<'m> {
+    members: &'m Members,
+    index: usize,
+    answered: bool,
+}
+
+impl Asking<'_> {
+    fn answered(&mut self) {
+        self.answered = true;
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        let first = if self.answered { self.index } else { (self.index + 1) % self.members.count() };
+        self.members.prefer(first);
     }
 }
 
@@ -100,11 +134,13 @@ impl Call<'_> {
                 break;
             }
             let share = left / (members.count() - tried) as u32;
-            let failed = match timeout(share, members.attempt(member, path, body)).await {
+            let mut asking = members.asking(index);
+            let attempt = members.login.ask(member, &members.place, |pass| member.send(path, body.to_owned(), pass));
+            let failed = match timeout(share, attempt).await {
                 Ok(Err(Trouble::Elsewhere(error))) => error,
                 Err(_) => member.web.no_answer(tenths(share)),
                 Ok(outcome) => {
-                    members.answered(index);
+                    asking.answered();
                     return outcome.map(|answer| (member, answer));
                 }
             };
@@ -114,32 +150,32 @@ impl Call<'_> {
     }
 }
 
-impl Members {
-    /// One member, and a new token if the one we have has ended.
-    async fn attempt(&self, member: &Member, path: &str, body: &str) -> Result<Vec<u8>, Trouble> {
-        let pass = self.login.pass(member).await?;
-        let outcome = match member.send(path, body.to_owned(), &pass).await {
-            Err(Trouble::Unknown(_)) if self.login.has_user() => {
-                self.login.forget(&pass);
-                let pass = self.login.pass(member).await?;
-                member.send(path, body.to_owned(), &pass).await
-            }
-            outcome => outcome,
-        };
-        outcome.map_err(|trouble| self.login.explain(trouble, &self.place))
-    }
-}
-
 impl Member {
-    pub async fn send(&self, path: &str, body: String, pass: &Pass) -> Result<Vec<u8>, Trouble> {
-        let answer = self.web.ask(self.request(path, body, pass), LIMIT).await.map_err(Trouble::Elsewhere)?;
-        if answer.status.is_success() {
-            return self.web.success(answer).map_err(Trouble::Elsewhere);
+    pub async fn send(&self, path: &str, body: String, pass: Pass) -> Result<Vec<u8>, Trouble> {
+        let asked = self.web.ask(self.request(path, body, pass), LIMIT).await;
+        let answer = asked.map_err(|error| Trouble::unanswered(self.with_hint(error)))?;
+        self.answered.store(true, Ordering::Relaxed);
+        if !answer.status.is_success() {
+            return Err(Trouble::of(&self.web, answer));
         }
-        Err(Trouble::of(&self.web, answer))
+        match self.web.success(answer) {
+            Ok(body) if body.starts_with(LATE_ERROR) => Err(Trouble::of_line(&self.web, body)),
+            outcome => outcome.map_err(Trouble::Elsewhere),
+        }
     }
 
-    pub fn request(&self, path: &str, body: String, pass: &Pass) -> RequestBuilder {
+    fn with_hint(&self, error: BackendError) -> BackendError {
+        match error {
+            BackendError::Broken { server, cause }
+                if self.base.starts_with("http:") && !self.answered.load(Ordering::Relaxed) =>
+            {
+                BackendError::Broken { server, cause: cause + MAYBE_TLS }
+            }
+            error => error,
+        }
+    }
+
+    pub fn request(&self, path: &str, body: String, pass: Pass) -> RequestBuilder {
         let url = format!("{}{path}", self.base);
         let request = self.web.client().post(url).header(CONTENT_TYPE, "application/json").body(body);
         match pass {

@@ -6,6 +6,7 @@ use crate::common::{DEADLINE, TTL, address, listed};
 use crate::{Cluster, Service};
 use std::error::Error;
 use std::net::SocketAddr;
+use std::time::Duration;
 use swarm_agent::discovery::{Claim, Scope, Seen};
 
 const NODE: &str = "10.0.0.1:2375";
@@ -71,6 +72,23 @@ async fn a_member_that_hangs_costs_its_share_of_the_time_only() -> Outcome {
         assert_eq!(listed(&*open).await, [NODE]);
     }
     three.service(0).resume()?;
+    Ok(())
+}
+
+/// A stop of the agent gives no attempt the time to ask a second member.
+#[tokio::test]
+async fn who_gives_up_on_a_member_that_hangs_begins_with_another_one() -> Outcome {
+    let three = Three::start().await?;
+    let mut cluster = three.cluster();
+    cluster.way.timeouts.total = DEADLINE * 10;
+    let (backend, node) = (cluster.open(), address(NODE));
+    let hold = backend.register(&Claim::new(&node, TTL)).await?;
+    three.service(0).pause()?;
+    let given_up = tokio::time::timeout(Duration::from_secs(1), backend.deregister(&node, hold.as_ref())).await;
+    assert!(given_up.is_err(), "{given_up:?}");
+    // its share would be more than three times this
+    tokio::time::timeout(DEADLINE, backend.deregister(&node, hold.as_ref())).await??;
+    assert!(listed(&*backend).await.is_empty());
     Ok(())
 }
 

@@ -4,8 +4,10 @@ mod auth;
 mod keys;
 mod members;
 mod server;
+mod tls;
 mod watching;
 
+use crate::common::way;
 use crate::{Cluster, Deed, Ground, Outcome, Service, Subject, Traits, contract};
 use server::{Plan, Stranger, cluster, until_it_answers};
 use std::error::Error;
@@ -74,6 +76,8 @@ impl Subject for Etcd {
     }
 
     fn traits(&self) -> Traits {
+        let over_tls = Cluster { url: format!("etcds://{}", self.address).parse().expect("a URL"), way: way() };
+        let nowhere = cluster(&[SocketAddr::new(self.address.ip(), 1)], "");
         Traits {
             // etcd grants no less with its default timing
             shortest_ttl: Duration::from_secs(2),
@@ -81,7 +85,7 @@ impl Subject for Etcd {
             has_room: true,
             takes_garbage: true,
             tells_of_changes: true,
-            wrong_ways: Vec::new(),
+            wrong_ways: vec![(over_tls, "tls handshake eof"), (nowhere, "connection refused")],
         }
     }
 }

@@ -52,9 +52,8 @@ impl Plan {
         Ok(Self::cluster(ground, folder, 1)?.remove(0))
     }
 
-    pub fn with(mut self, extra: &[&str]) -> Self {
-        self.extra = extra.iter().map(|text| (*text).to_owned()).collect();
-        self
+    pub fn with(self, extra: &[impl ToString]) -> Self {
+        Self { extra: extra.iter().map(ToString::to_string).collect(), ..self }
     }
 
     pub fn start(&self, launcher: Launcher) -> std::io::Result<Service> {
