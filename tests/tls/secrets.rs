@@ -126,7 +126,7 @@ async fn operators_give_credentials_as_flags_or_have_them_in_the_configuration()
     assert!(out.contains("knows the cluster: 1 node"), "{out}");
     let (code, out, err) = run(&mut configured(&["show-config", "--origin"]), &secrets);
     assert_eq!(code, Some(0), "{err}");
-    assert!(out.contains("discovery.auth.token-file") && out.contains("/token"), "{out}");
+    assert!(out.contains("[discovery.auth]\ntoken-file = ") && out.contains("/token\""), "{out}");
     Ok(())
 }
 
