@@ -120,7 +120,7 @@ async fn operators_give_credentials_as_flags_or_have_them_in_the_configuration()
     assert_eq!(code, Some(64), "{err}");
     assert!(err.contains("(flag --tls-ca) is of no use with DISCOVERY_URL = http://"), "{err}");
     let (code, _, err) = run(agent().args(["list", &url]), &secrets);
-    assert_ne!(code, Some(0));
+    assert_eq!(code, Some(69), "{err}");
     assert!(err.contains("set discovery.tls.ca to"), "{err}");
 
     let config = folder.write(
