@@ -108,8 +108,8 @@ pub fn credentials(settings: &DiscoverySettings, board: &Board) -> Option<Creden
     let WayOut { tls, auth, .. } = &settings.way;
     let names = tls.as_ref().map_or(TlsNames::DISCOVERY, |tls| tls.names);
     let secrets = [(auth.names.token, &auth.token), (auth.names.password, &auth.password)];
-    let secrets = secrets.into_iter().filter_map(|(name, path)| Some(Renewed::secret(name, path.clone()?)));
-    let files: Vec<_> = tls.clone().map(Renewed::tls).into_iter().chain(secrets).map(Watched::new).collect();
+    let secrets = secrets.into_iter().filter_map(|(name, path)| Some(Renewed::usable_secret(name, path.clone()?)));
+    let files: Vec<_> = tls.clone().map(Renewed::usable_tls).into_iter().chain(secrets).map(Watched::new).collect();
     let beat = || board.beats.add("credentials");
     (!files.is_empty()).then(|| CredentialWatch { files, names, beat: beat(), clock: board.clock })
 }

@@ -52,6 +52,7 @@ fn code_and_remedy(error: &BackendError) -> (u8, &'static str) {
             (UNAVAILABLE, "; is the discovery server running there (systemctl status swarm-discovery)?")
         }
         BackendError::Timeout { .. } => (UNAVAILABLE, "; is it reachable from here? --timeout gives it longer"),
+        BackendError::Tls { .. } => (UNAVAILABLE, ""),
         BackendError::Broken { .. } => (UNAVAILABLE, "; try again"),
         BackendError::Status { status: 500.., .. } => (UNAVAILABLE, ""),
         BackendError::Garbled { .. } => (FAILURE, "; is that the address of a discovery server?"),
@@ -61,7 +62,6 @@ fn code_and_remedy(error: &BackendError) -> (u8, &'static str) {
         BackendError::Everywhere { telling, .. } => code_and_remedy(telling),
         BackendError::Status { .. }
         | BackendError::Client(_)
-        | BackendError::Tls { .. }
         | BackendError::Credentials(_)
         | BackendError::Denied { .. }
         | BackendError::ReadOnly { .. }

@@ -267,8 +267,8 @@ pub const KEYS: &[Key] = &[
     Key {
         doc: "The CA of the engine's certificate, in PEM. With this key, or the next two, the advertised address is \
               asked over TLS, and never without. The files of these three keys are read anew for each question; the \
-              user swarm-agent must be able to read them, and they can't lie below /home or /root. Not set by \
-              default; with the next two keys only, the system's CAs count.",
+              user swarm-agent must be able to read them, and they can't lie below /home or /root; credential:NAME is one \
+              of the unit's credentials, as for discovery.tls.ca. Not set by default; with the next two keys only, the system's CAs count.",
         example: r#""/etc/swarm-agent/tls/ca.pem""#,
         ..key("engine.tls-ca", Kind::File, DefaultValue::Unset)
     },

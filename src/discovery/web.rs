@@ -12,6 +12,7 @@ use crate::tls::{Renewed, Unready};
 use reqwest::header::{HeaderName, RETRY_AFTER};
 use reqwest::{Client, Request, RequestBuilder, Response, StatusCode};
 use std::error::Error;
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -266,7 +267,9 @@ fn cause(error: &reqwest::Error) -> String {
     let mut text = None;
     let mut next = error.source();
     while let Some(inner) = next {
-        text = Some(inner.to_string());
+        // rustls has a whole sentence for it
+        let closed = inner.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == ErrorKind::UnexpectedEof);
+        text = Some(if closed { "it was closed".to_owned() } else { inner.to_string() });
         next = inner.source();
     }
     match text {

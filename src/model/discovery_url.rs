@@ -427,4 +427,23 @@ mod tests {
             assert_eq!(text.parse::<DiscoveryUrl>(), Err(error), "{text}");
         }
     }
+
+    #[test]
+    fn what_one_server_may_know_is_not_for_another() -> Result<(), DiscoveryUrlError> {
+        let same = |one: &str, other: &str| -> Result<bool, DiscoveryUrlError> {
+            Ok(one.parse::<DiscoveryUrl>()?.same_server(&other.parse()?))
+        };
+        assert!(same("https://a/v1/clusters/x", "token://a/v1/y")?);
+        assert!(same("etcds://a,b/x", "etcds://b,c/y")?);
+        for (one, other) in [
+            ("https://a/v1/clusters/x", "http://a/v1/clusters/x"),
+            ("https://a/v1/clusters/x", "https://b/v1/clusters/x"),
+            ("etcds://a", "etcd://a"),
+            ("etcd://a:1", "consul://a:1"),
+            ("https://a/v1/clusters/x", "etcds://a"),
+        ] {
+            assert!(!same(one, other)?, "{one} {other}");
+        }
+        Ok(())
+    }
 }

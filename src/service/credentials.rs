@@ -109,7 +109,7 @@ mod tests {
     async fn a_file_that_broke_is_told_once_and_so_is_its_mending() -> std::io::Result<()> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("token");
-        let mut watched = Watched::new(Renewed::secret("discovery.auth.token-file", path.clone()));
+        let mut watched = Watched::new(Renewed::usable_secret("discovery.auth.token-file", path.clone()));
         let problem = |news: Option<News>| match news {
             Some(News::Unusable(Unready::File(fault))) => Some(fault.problem),
             Some(News::Usable(_)) => panic!("{news:?}"),

@@ -1,7 +1,7 @@
 //! What is made of files, and made anew when they change: certificates and tokens are renewed without a restart.
 
 use super::{TlsClient, Unready, files};
-use crate::model::{TlsFault, TlsFileFault, TlsFileProblem, TlsFiles};
+use crate::model::{Secret, TlsFault, TlsFileFault, TlsFileProblem, TlsFiles};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -88,13 +88,25 @@ impl<T: Send + Sync + 'static> Renewed<T> {
     }
 }
 
-impl Renewed<()> {
-    /// For those who only want to know whether the files are of use.
+impl Renewed<TlsClient> {
     pub fn tls(files: TlsFiles) -> Self {
+        Self::new(files.sources(), move || TlsClient::read(files.clone()))
+    }
+}
+
+impl Renewed<Secret> {
+    pub fn secret(setting: &'static str, path: PathBuf) -> Self {
+        Self::new(vec![(setting, path.clone())], move || files::secret(setting, &path).map_err(Unready::File))
+    }
+}
+
+/// For those who only want to know whether the files are of use.
+impl Renewed<()> {
+    pub fn usable_tls(files: TlsFiles) -> Self {
         Self::new(files.sources(), move || TlsClient::read(files.clone()).map(drop))
     }
 
-    pub fn secret(setting: &'static str, path: PathBuf) -> Self {
+    pub fn usable_secret(setting: &'static str, path: PathBuf) -> Self {
         Self::new(vec![(setting, path.clone())], move || files::secret(setting, &path).map(drop).map_err(Unready::File))
     }
 }
@@ -160,30 +172,22 @@ impl Stamp {
 mod tests {
     use super::*;
 
-    fn token(path: &std::path::Path) -> Renewed<String> {
-        let file = path.to_owned();
-        Renewed::new(vec![("discovery.auth.token-file", file.clone())], move || {
-            let secret = files::secret("discovery.auth.token-file", &file).map_err(Unready::File)?;
-            Ok(secret.expose().to_owned())
-        })
-    }
-
     #[tokio::test]
     async fn a_file_that_changes_counts_at_once_and_one_that_broke_does_not() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
-        let token = token(&path);
+        let token = Renewed::secret("discovery.auth.token-file", path.clone());
         let Err(Unready::File(fault)) = token.current().await else { panic!("there is no file yet") };
         assert_eq!(fault.problem, TlsFileProblem::Missing);
         for (text, read) in [("one", "one"), ("two", "two"), ("", "two"), ("a\nb", "two"), ("six", "six")] {
             fs::write(&path, text).unwrap();
-            assert_eq!(*token.current().await.unwrap(), read, "{text}");
+            assert_eq!(token.current().await.unwrap().expose(), read, "{text}");
         }
         fs::remove_file(&path).unwrap();
-        assert_eq!(*token.current().await.unwrap(), "six");
+        assert_eq!(token.current().await.unwrap().expose(), "six");
         std::os::unix::fs::symlink("elsewhere", &path).unwrap();
         fs::write(folder.path().join("elsewhere"), "ten").unwrap();
-        assert_eq!(*token.current().await.unwrap(), "ten", "behind a link");
+        assert_eq!(token.current().await.unwrap().expose(), "ten", "behind a link");
     }
 
     #[test]

@@ -53,8 +53,14 @@ fn over(files: TlsFiles) -> WayOut {
     WayOut { tls: Some(files), ..way() }
 }
 
+/// Once more if a kept connection ended under way, as the agent does.
 async fn register(backend: &dyn Backend) -> Result<(), BackendError> {
-    backend.register(&Claim::new(&address(NODE), TTL)).await.map(drop)
+    let node = address(NODE);
+    let claim = Claim::new(&node, TTL);
+    match backend.register(&claim).await {
+        Err(BackendError::Broken { .. }) => backend.register(&claim).await.map(drop),
+        done => done.map(drop),
+    }
 }
 
 async fn refused(backend: &dyn Backend) -> String {
