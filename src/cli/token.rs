@@ -2,10 +2,11 @@
 
 use super::exit::{self, Failure};
 use super::show_config::quoted;
+use crate::config::ConfigError;
 use crate::config::tokens::{self, HASHED};
 use crate::discovery_server::new_bearer;
 use crate::model::Digest;
-use crate::model::permission::{Clusters, RIGHTS};
+use crate::model::permission::{Clusters, RIGHTS, Rules};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use nix::unistd::Group;
@@ -59,9 +60,6 @@ struct New {
     json: bool,
 }
 
-/// Where no file is named.
-const NO_FILE: &str = "--file";
-
 impl Token {
     pub fn run(self) -> Result<(), Failure> {
         match self.command {
@@ -75,9 +73,8 @@ impl New {
         let token = new_bearer().map_err(Failure::other)?;
         let digest = Digest::of(token.as_bytes());
         let toml = self.toml(digest)?;
-        match &self.file {
-            Some(path) => add(path, &toml)?,
-            None => check(Path::new(NO_FILE), &toml)?,
+        if let Some(path) = &self.file {
+            add(path, &self.name, &toml)?;
         }
         if self.json {
             let object = serde_json::json!({ "token": token, "sha256": digest.to_string(), "toml": toml });
@@ -113,22 +110,32 @@ impl New {
             }
         }
         let (name, rights, clusters) = (quoted(&self.name), rights.join(", "), clusters.join(", "));
-        Ok(format!("[[token]]\nname = {name}\nsha256 = \"{digest}\"\nrights = [{rights}]\nclusters = [{clusters}]\n"))
+        let toml =
+            format!("[[token]]\nname = {name}\nsha256 = \"{digest}\"\nrights = [{rights}]\nclusters = [{clusters}]\n");
+        match tokens::parse(Path::new(""), &toml) {
+            Ok(_) => Ok(toml),
+            // all but the name is ours
+            Err(errors) => {
+                let what = errors.first().map(ConfigError::message).unwrap_or_default();
+                Err(Failure::usage(format!("--name {what}")))
+            }
+        }
     }
 }
 
-/// Whether the server could read it.
-fn check(path: &Path, text: &str) -> Result<(), Failure> {
-    let Err(errors) = tokens::parse(path, text) else { return Ok(()) };
-    // bare lines, so that an editor can jump to their file:line:column
-    for error in &errors {
-        let _ = writeln!(io::stderr(), "{error}");
-    }
-    Err(Failure::said(exit::CONFIG))
+/// What stands there already.
+fn read(path: &Path, text: &str) -> Result<Rules, Failure> {
+    tokens::parse(path, text).map_err(|errors| {
+        // bare lines, so that an editor can jump to their file:line:column
+        for error in &errors {
+            let _ = writeln!(io::stderr(), "{error}");
+        }
+        Failure::said(exit::CONFIG)
+    })
 }
 
 /// Behind what stands there, which keeps its comments.
-fn add(path: &Path, toml: &str) -> Result<(), Failure> {
+fn add(path: &Path, name: &str, toml: &str) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::other(format!("{}: {error}", path.display()));
     let old = match fs::read_to_string(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => None,
@@ -140,8 +147,10 @@ fn add(path: &Path, toml: &str) -> Result<(), Failure> {
         text if text.ends_with('\n') => "\n",
         _ => "\n\n",
     };
+    if !before.is_empty() && read(path, before)?.0.iter().any(|grant| grant.name == name) {
+        return Err(Failure::usage(format!("{} has a token of that name already", path.display())));
+    }
     let added = format!("{gap}{toml}");
-    check(path, &format!("{before}{added}"))?;
     let mut file = OpenOptions::new().append(true).create(true).mode(0o640).open(path).map_err(failed)?;
     if is_new {
         give_to_server(path);
