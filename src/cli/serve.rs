@@ -68,8 +68,8 @@ async fn serve(sources: Sources, loaded: Loaded<ServerSettings>, telemetry: &Tel
     let stop = CancellationToken::new();
     let (send, status) = watch::channel(None);
     let (said, reloads) = watch::channel(None);
-    let listener = discovery_server::listen(loaded.settings.listen).await.map_err(|error| log::failed(&error))?;
     let protection = Protection::read(&loaded.settings).map_err(|error| log::failed(&error))?;
+    let listener = discovery_server::listen(loaded.settings.listen).await.map_err(|error| log::failed(&error))?;
     let what = Serving {
         listener,
         state_directory: loaded.settings.state_directory.clone(),

@@ -12,7 +12,7 @@ use clap::{Args, Subcommand};
 use nix::unistd::Group;
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, IsTerminal, Write};
-use std::os::unix::fs::{OpenOptionsExt, chown};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 /// Make bearer tokens for a discovery server
@@ -162,7 +162,9 @@ fn add(path: &Path, name: &str, toml: &str) -> Result<(), Failure> {
 fn give_to_server(path: &Path) {
     let group = Group::from_name("swarm-discovery").ok().flatten();
     let given = group.is_some_and(|group| chown(path, None, Some(group.gid.as_raw())).is_ok());
-    if !given {
+    // whatever the umask was; a file that can't be changed is told below
+    let readable = fs::set_permissions(path, fs::Permissions::from_mode(0o640)).is_ok();
+    if !given || !readable {
         let path = path.display();
         super::remark(&format!("the service must be able to read it: chgrp swarm-discovery {path}; chmod 640 {path}"));
     }

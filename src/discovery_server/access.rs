@@ -159,6 +159,15 @@ fn bearer(authorization: &HeaderValue) -> Option<Digest> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::permission::{Clusters, Grant};
+    use axum::Router;
+    use axum::http::StatusCode;
+    use axum::middleware::from_fn_with_state;
+    use futures_util::stream::unfold;
+    use hyper::service::Service;
+    use hyper_util::service::TowerToHyperService;
+    use std::sync::Mutex;
+    use tokio::sync::mpsc;
 
     #[test]
     fn each_request_takes_its_right() {
@@ -178,6 +187,54 @@ mod tests {
         ] {
             assert_eq!(wanted(&method.parse().unwrap(), path), expected, "{method} {path}");
         }
+    }
+
+    fn rules() -> Rules {
+        let clusters = Clusters::Some(vec![Digest::of(b"abc")]);
+        let (name, digest) = ("reader".to_owned(), Digest::of(b"secret"));
+        Rules(vec![Grant { name, digest, rights: vec![Right::List], clusters }])
+    }
+
+    async fn ask(guard: &Guard, router: Router, bearer: &str) -> Response {
+        let router = router.layer(from_fn_with_state(guard.clone(), admit));
+        let request = Request::get("/v1/clusters/abc").header("Authorization", format!("Bearer {bearer}"));
+        let request = request.body(Body::empty()).expect("a request");
+        TowerToHyperService::new(router).call(request).await.expect("it never fails")
+    }
+
+    #[tokio::test]
+    async fn a_stream_ends_with_the_right_to_it() {
+        let (guard, (send, events)) = (Guard::new(Some(rules())), mpsc::channel(1));
+        let next = async |mut events: mpsc::Receiver<_>| Some((Ok::<_, io::Error>(events.recv().await?), events));
+        let events = Arc::new(Mutex::new(Some(events)));
+        let router = Router::new()
+            .fallback(async move || Body::from_stream(unfold(events.lock().unwrap().take().unwrap(), next)));
+        let mut body = ask(&guard, router, "secret").await.into_body().into_data_stream();
+        send.send("one").await.unwrap();
+        assert_eq!(body.next().await.unwrap().unwrap(), "one");
+        // other rules that still allow it
+        let mut more = rules();
+        more.0.push(Grant { name: "other".to_owned(), digest: Digest::of(b"other"), ..more.0[0].clone() });
+        guard.replace(Some(more));
+        send.send("two").await.unwrap();
+        assert_eq!(body.next().await.unwrap().unwrap(), "two");
+        guard.replace(Some(Rules::default()));
+        assert!(body.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_comes_late_is_not_given_to_one_who_lost_the_right() {
+        let guard = Guard::new(None);
+        let late = |rules: Option<Rules>| {
+            let guard = guard.clone();
+            Router::new().fallback(async move || {
+                guard.replace(rules);
+                "nodes"
+            })
+        };
+        assert_eq!(ask(&guard, late(Some(rules())), "secret").await.status(), StatusCode::OK);
+        assert_eq!(ask(&guard, late(Some(Rules::default())), "secret").await.status(), StatusCode::UNAUTHORIZED);
+        assert_eq!(ask(&guard, late(None), "secret").await.status(), StatusCode::UNAUTHORIZED, "nothing is asked");
     }
 
     #[test]

@@ -12,6 +12,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
+pub const ANYWHERE: [&str; 2] = ["--listen", "127.0.0.1:0"];
+
 /// Its folder: configuration, TLS files, tokens, store.
 pub struct Folder(TempDir);
 
@@ -64,13 +66,13 @@ impl Folder {
 
     pub fn command(&self) -> Command {
         let mut command = agent();
-        command.args(["serve", "--listen", "127.0.0.1:0"]);
+        command.arg("serve");
         command.env("SWARM_AGENT_CONFIG_ROOT", self.0.path());
         command
     }
 
     pub fn start(&self) -> Process {
-        self.start_with(&[])
+        self.start_with(&ANYWHERE)
     }
 
     pub fn start_with(&self, flags: &[&str]) -> Process {

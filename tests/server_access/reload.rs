@@ -3,7 +3,7 @@
 use super::authority::Authority;
 use super::client;
 use super::common::Outcome;
-use super::process::Folder;
+use super::process::{ANYWHERE, Folder};
 use std::fs;
 
 #[tokio::test]
@@ -72,7 +72,7 @@ async fn a_broken_tokens_file_is_no_start() -> Outcome {
         if let Some(text) = text {
             folder.write("tokens.toml", text);
         }
-        let output = folder.command().output()?;
+        let output = folder.command().args(ANYWHERE).output()?;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(78), "{said}");
         assert!(said.contains("tokens.toml") && !said.contains("listening"), "{said}");
@@ -128,5 +128,29 @@ async fn what_a_restart_takes_is_said() -> Outcome {
          restart of the service",
     );
     assert_eq!(client::plain(server.address).await?.ask("GET", "/healthz", "").await?.status, 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_that_others_reach_says_once_what_is_missing() -> Outcome {
+    let (folder, ca) = (Folder::new(), Authority::new("own"));
+    let everywhere = ["--listen", "0.0.0.0:0"];
+    let exposed = |log: &str| log.lines().filter(|line| line.contains("others can reach 0.0.0.0:0")).count();
+    folder.configure("");
+    let server = folder.start_with(&everywhere);
+    assert!(server.log().contains("it has neither TLS nor bearer tokens"), "{}", server.log());
+    assert_eq!(exposed(&server.log()), 1);
+    drop(server);
+
+    folder.token(&["--name", "reader", "--right", "list", "--cluster", "*"]);
+    let tokens = format!("tokens-file = {}", folder.quoted("tokens.toml"));
+    folder.configure_tls(&ca, &tokens);
+    let mut server = folder.start_with(&everywhere);
+    assert_eq!(exposed(&server.log()), 0, "{}", server.log());
+    folder.configure_tls(&ca, "");
+    server.reload();
+    server.wait_for_log("it wants neither bearer tokens nor client certificates");
+    server.reload();
+    assert_eq!(exposed(&server.wait_for_log("nothing changed")), 1);
     Ok(())
 }

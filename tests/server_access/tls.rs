@@ -2,8 +2,8 @@
 
 use super::authority::{Authority, Pair};
 use super::client::{self, Connection};
-use super::common::{DEADLINE, Outcome};
-use super::process::{Folder, Process};
+use super::common::{DEADLINE, Outcome, agent};
+use super::process::{ANYWHERE, Folder, Process};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use std::fs;
@@ -176,7 +176,7 @@ async fn a_client_that_stalls_in_the_handshake_holds_nobody_up_and_not_for_ever(
 fn it_does_not_start_without_what_tls_takes() -> Outcome {
     let (folder, ca) = (Folder::new(), Authority::new("own"));
     let said = || {
-        let output = folder.command().output().expect("the binary under test");
+        let output = folder.command().args(ANYWHERE).output().expect("the binary under test");
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
     folder.configure_tls(&ca, "");
@@ -187,5 +187,32 @@ fn it_does_not_start_without_what_tls_takes() -> Outcome {
     let (code, log) = said();
     assert!(code == Some(78) && log.contains("config.toml:2:11: server.tls-key: is of no use"), "{code:?} {log}");
     assert!(!log.contains("listening"), "{log}");
+    Ok(())
+}
+
+#[test]
+fn check_config_tries_the_files() -> Outcome {
+    let (folder, ca) = (Folder::new(), Authority::new("own"));
+    fs::create_dir(folder.path("state"))?;
+    let check = |args: &[&str]| {
+        let mut command = agent();
+        command.env("SWARM_AGENT_CONFIG_ROOT", folder.path("")).args(["check-config", "--for", "server"]);
+        let output = command.args(ANYWHERE).args(args).output().expect("the binary under test");
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        (output.status.code(), said)
+    };
+    folder.configure_tls(&ca, "");
+    let (code, said) = check(&["--connect"]);
+    assert!(code == Some(0) && said.contains("ok    TLS files") && said.contains("can be used"), "{said}");
+    assert_eq!(check(&["--connect", "--quiet"]), (Some(0), String::new()));
+    folder.write("cert.pem", "");
+    let (code, said) = check(&["--connect"]);
+    assert!(code == Some(69) && said.contains("cert.pem (server.tls-cert) holds no certificate"), "{said}");
+    assert_eq!(check(&["--connect", "--quiet"]), (Some(69), String::new()));
+    assert_eq!(check(&["--quiet"]), (Some(0), String::new()), "nothing but the configuration");
+    folder.configure("tokens-file = \"/nonexistent/tokens.toml\"");
+    let (code, said) = check(&[]);
+    assert!(code == Some(78) && said.contains("/nonexistent/tokens.toml: can't be read"), "{said}");
+    assert_eq!(check(&["--quiet"]), (Some(78), String::new()));
     Ok(())
 }

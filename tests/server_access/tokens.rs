@@ -119,7 +119,7 @@ async fn without_a_token_or_with_a_wrong_one_nothing_is_told() -> Outcome {
 async fn no_secret_is_in_a_log_or_an_answer() -> Outcome {
     let (folder, admin) = guarded();
     let planted = "swarm_planted5ecret";
-    let mut server = folder.start_with(&["--set", "agent.log-level=trace"]);
+    let mut server = folder.start_with(&["--listen", "127.0.0.1:0", "--log-level", "trace"]);
     let cluster = ask(&server, Some(&admin), ("POST", "/v1/clusters", "")).await.body;
     let mut answers = String::new();
     for bearer in [planted, &admin] {
