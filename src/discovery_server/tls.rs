@@ -20,7 +20,6 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -47,8 +46,8 @@ pub struct Keyring(Arc<Shared>);
 
 struct Shared {
     state: Mutex<State>,
-    /// Somebody looks at the files now.
-    looking: AtomicBool,
+    /// To look at the files: one at a time.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 struct State {
@@ -93,17 +92,20 @@ impl Usable {
 impl Keyring {
     pub fn new(usable: Usable) -> Self {
         let state = Mutex::new(State::new(usable));
-        Self(Arc::new(Shared { state, looking: AtomicBool::new(false) }))
+        Self(Arc::new(Shared { state, turn: Arc::default() }))
     }
 
     /// For the handshakes from now on.
     pub fn replace(&self, usable: Usable) {
-        let mut state = self.state();
-        let same = state.usable.digest == usable.digest;
+        Self::put(self.state(), usable);
+    }
+
+    fn put(mut state: MutexGuard<'_, State>, usable: Usable) {
+        let news = state.usable.digest != usable.digest || state.trouble.is_some();
         let path = usable.files.certificate.display().to_string();
         *state = State::new(usable);
         drop(state);
-        if !same {
+        if news {
             emit(&Event::CertificateRead { path: &path });
         }
     }
@@ -115,38 +117,40 @@ impl Keyring {
 
     /// For the next handshake: what the files say now, if that can be used.
     pub async fn current(&self) -> Arc<ServerConfig> {
-        if !self.0.looking.swap(true, Ordering::Relaxed) {
-            let keyring = self.clone();
-            let look = tokio::task::spawn_blocking(move || {
-                keyring.look();
-                keyring.0.looking.store(false, Ordering::Relaxed);
-            });
-            if timeout(LOOK, look).await.is_err() {
-                debug!("the TLS files could not be looked at in time");
-            }
+        let keyring = self.clone();
+        let look = async move {
+            // it goes along, so that of looks that hang there is only one
+            let turn = Arc::clone(&keyring.0.turn).lock_owned().await;
+            tokio::task::spawn_blocking(move || (keyring.look(), turn)).await
+        };
+        if timeout(LOOK, look).await.is_err() {
+            debug!("the TLS files could not be looked at in time");
         }
         Arc::clone(&self.state().usable.config)
     }
 
-    /// Reads the files again if they are others now. Blocks, without the lock: others go on with what there is.
+    /// Reads the files again if they are others now. Blocks, but never with the lock.
     fn look(&self) {
-        let files = {
+        let (files, known, due) = {
             let state = self.state();
             let due = state.trouble.is_some() && state.tried.elapsed() >= RETRY;
-            if stamps(&state.usable.files) == state.stamps && !due {
-                return;
-            }
-            state.usable.files.clone()
+            (state.usable.files.clone(), state.stamps, due)
         };
         let stamps = stamps(&files);
-        match Usable::read(files) {
-            Ok(usable) => self.replace(usable),
-            Err(fault) => self.keep(stamps, fault),
+        if stamps == known && !due {
+            return;
+        }
+        let read = Usable::read(files.clone());
+        let state = self.state();
+        match read {
+            // a reload has named others meanwhile
+            _ if state.usable.files != files => {}
+            Ok(usable) => Self::put(state, usable),
+            Err(fault) => Self::keep(state, stamps, fault),
         }
     }
 
-    fn keep(&self, stamps: Stamps, fault: TlsFileFault) {
-        let mut state = self.state();
+    fn keep(mut state: MutexGuard<'_, State>, stamps: Stamps, fault: TlsFileFault) {
         (state.stamps, state.tried) = (stamps, Instant::now());
         let known = state.trouble.replace(fault.clone());
         drop(state);

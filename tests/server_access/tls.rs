@@ -139,6 +139,7 @@ async fn files_of_no_use_change_nothing_and_are_told_once() -> Outcome {
     folder.put_pair(&ca.server());
     assert_eq!(shown(&server, &ca).await?, certificate(&folder), "mended");
     assert_ne!(certificate(&folder), before);
+    server.wait_for_log("the TLS files are in use as they are now");
     let heard = server.wait_for_notice("STATUS=");
     assert!(heard.last().is_some_and(|last| !last.contains("TLS files")), "{heard:?}");
     Ok(())
