@@ -147,6 +147,10 @@ async fn a_server_that_others_reach_says_once_what_is_missing() -> Outcome {
     folder.configure_tls(&ca, &tokens);
     let mut server = folder.start_with(&everywhere);
     assert_eq!(exposed(&server.log()), 0, "{}", server.log());
+    folder.configure(&tokens);
+    server.reload();
+    let log = server.wait_for_log("will change with a restart");
+    assert_eq!(exposed(&log), 0, "it speaks TLS until then: {log}");
     folder.configure_tls(&ca, "");
     server.reload();
     server.wait_for_log("it wants neither bearer tokens nor client certificates");
