@@ -50,7 +50,12 @@ pub fn effect(key: &str) -> Effect {
         "status.metrics-listen" => &[Exposer],
         // looked at with each request
         "status.readable-by" => &[],
-        "server.listen" | "server.state-directory" => return Effect::None,
+        "server.listen"
+        | "server.state-directory"
+        | "server.tls-cert"
+        | "server.tls-key"
+        | "server.tls-client-ca"
+        | "server.tokens-file" => return Effect::None,
         _ => return Effect::AtRestart,
     })
 }

@@ -11,13 +11,14 @@
 //! | `PUT /v1/clusters/TOKEN/ADDRESS/drained?ttl=180`, body `kernel update` | 200: until the ttl ends the node is drained, for this reason, which may be empty |
 //! | `GET /healthz`, `GET /v1/healthz` | 200 `ok` |
 //!
-//! Anything else is a `Refusal`.
+//! Anything else is a `Refusal`. With a tokens file each but the last takes a bearer token, see `access`.
 //!
 //! A drained node is `{"address": "10.0.0.1:2375", "drained": true, "reason": "kernel update"}`, without a reason it is
 //! `null`. No node is in a list twice: while its entry lives it is a string, and a registration takes the mark down.
 //! Marks are not stored. An agent puts its own up anew at each heartbeat, so that a server that was restarted knows
 //! of it again within one.
 
+use super::access::{self, Guard};
 use super::keeper::Keeper;
 use super::limits;
 use super::refusal::Refusal;
@@ -28,7 +29,7 @@ use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::{StatusCode, Uri, header};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
@@ -38,7 +39,7 @@ use serde_json::json;
 use std::io;
 use std::time::Duration;
 
-pub fn router(keeper: Keeper) -> Router {
+pub fn router(keeper: Keeper, guard: Guard) -> Router {
     Router::new()
         .route("/healthz", get(healthy))
         .route("/v1/healthz", get(healthy))
@@ -49,6 +50,7 @@ pub fn router(keeper: Keeper) -> Router {
         .fallback(async || Refusal::NoSuchPath)
         .method_not_allowed_fallback(async || Refusal::NoSuchMethod)
         .layer(DefaultBodyLimit::max(limits::BODY))
+        .layer(from_fn_with_state(guard, access::admit))
         .layer(from_fn(in_time))
         .with_state(keeper)
 }

@@ -24,6 +24,8 @@ pub const WAITING: usize = CONNECTIONS;
 /// Changes that are stored in one transaction.
 pub const BATCH: usize = 1024;
 
+/// Of TLS, from the connection's first byte on.
+pub const HANDSHAKE: Duration = Duration::from_secs(10);
 /// From a request's head to the answer's.
 pub const REQUEST: Duration = Duration::from_secs(10);
 /// Idle connections are kept for longer than the default heartbeat of 60 s.

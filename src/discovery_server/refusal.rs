@@ -8,6 +8,17 @@ use axum::response::{IntoResponse, Response};
 /// The answer is `{"error": "a text for people", "code": "a_name_for_programs"}`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
+    #[error(
+        "the server wants a bearer token, as `Authorization: Bearer …`; whoever runs it makes one: `swarm-agent token new`"
+    )]
+    NoBearer,
+    #[error("the server does not know this bearer token (any more)")]
+    UnknownBearer,
+    /// Whether or not there is such a cluster.
+    #[error("bearer token {name} does not allow that: it takes the right `{right}` {place}")]
+    Forbidden { name: String, right: &'static str, place: &'static str },
+    #[error("the server speaks HTTPS only: write https:// in the URL")]
+    HttpsOnly,
     #[error("no cluster has this token here; make one with `swarm-agent create`, or check discovery.url")]
     UnknownCluster,
     #[error("a cluster token is 1 to 128 characters of A-Z, a-z, 0-9, `-` and `_`")]
@@ -45,6 +56,10 @@ pub enum Refusal {
 impl Refusal {
     pub fn code(&self) -> &'static str {
         match self {
+            Self::NoBearer => "bearer_missing",
+            Self::UnknownBearer => "bearer_unknown",
+            Self::Forbidden { .. } => "forbidden",
+            Self::HttpsOnly => "https_only",
             Self::UnknownCluster => "unknown_cluster",
             Self::BadToken => "bad_token",
             Self::BadTtl => "bad_ttl",
@@ -66,7 +81,10 @@ impl Refusal {
     fn status(&self) -> StatusCode {
         match self {
             Self::UnknownCluster | Self::NoSuchPath => StatusCode::NOT_FOUND,
-            Self::BadToken
+            Self::NoBearer | Self::UnknownBearer => StatusCode::UNAUTHORIZED,
+            Self::Forbidden { .. } => StatusCode::FORBIDDEN,
+            Self::HttpsOnly
+            | Self::BadToken
             | Self::BadTtl
             | Self::BadAddress(_)
             | Self::BadPath(_)
@@ -89,6 +107,16 @@ impl Refusal {
             _ => None,
         }
     }
+
+    /// What RFC 6750 wants to be said besides.
+    fn challenge(&self) -> Option<HeaderValue> {
+        Some(HeaderValue::from_static(match self {
+            Self::NoBearer => "Bearer",
+            Self::UnknownBearer => "Bearer error=\"invalid_token\"",
+            Self::Forbidden { .. } => "Bearer error=\"insufficient_scope\"",
+            _ => return None,
+        }))
+    }
 }
 
 impl IntoResponse for Refusal {
@@ -97,6 +125,9 @@ impl IntoResponse for Refusal {
         let mut response = (self.status(), axum::Json(body)).into_response();
         if let Some(seconds) = self.retry_after() {
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
+        if let Some(challenge) = self.challenge() {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         }
         response
     }

@@ -10,6 +10,7 @@ pub mod lease;
 pub mod operator_restart;
 pub mod operator_status;
 pub mod overall;
+pub mod permission;
 pub mod proof;
 pub mod registration;
 pub mod summary;

@@ -65,6 +65,11 @@ impl fmt::Display for Event<'_> {
                 write!(f, "the metrics can't be served at {address}: {error}; trying on")
             }
             Self::ServerListening { address } => write!(f, "listening on {address}"),
+            Self::ServerExposed { address, reason } => write!(f, "others can reach {address}, and {reason}"),
+            Self::CertificateRead { path } => write!(f, "the TLS files are in use as they are now: {path}"),
+            Self::CertificateKept { error, .. } => {
+                write!(f, "the TLS files from before stay in use: {error}; trying on")
+            }
             Self::StoreOpened { clusters, nodes } => {
                 write!(f, "opened the store: {clusters} cluster{}, {nodes} node{}", plural(*clusters), plural(*nodes))
             }
