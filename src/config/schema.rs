@@ -105,6 +105,8 @@ pub const LOG_LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
 
 pub const ADVERTISE_CHECKS: &[&str] = &["warn", "require", "off"];
 
+pub const DUPLICATES: &[&str] = &["refuse", "allow"];
+
 pub const READERS: &[&str] = &["everyone", "group"];
 
 pub const KEYS: &[Key] = &[
@@ -151,6 +153,13 @@ pub const KEYS: &[Key] = &[
               status and the journal if it does not, require registers nothing until it does, off does not ask.",
         example: r#""warn""#,
         ..key("discovery.advertise-check", Kind::Choice(ADVERTISE_CHECKS), DefaultValue::Text("warn"))
+    },
+    Key {
+        doc: "What to do if the list has another node with this one's address, engine id or machine id that was there \
+              before: refuse stays out of the list and says so, allow does not look. Only where the discovery service \
+              has room for records of nodes.",
+        example: r#""refuse""#,
+        ..key("discovery.duplicates", Kind::Choice(DUPLICATES), DefaultValue::Text("refuse"))
     },
     Key {
         doc: "The time between two renewals of the entry, at least 1s.",

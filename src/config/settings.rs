@@ -1,7 +1,7 @@
 //! Validated settings: what the rest of the program sees of the configuration.
 
 use crate::model::permission::Rules;
-use crate::model::{Advertise, AdvertiseCheck, Discovery, Readers, ServerFiles, TlsFiles, WayOut};
+use crate::model::{Advertise, AdvertiseCheck, Discovery, Duplicates, Readers, ServerFiles, TlsFiles, WayOut};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -26,6 +26,7 @@ pub struct DiscoverySettings {
     pub embedded_listen: SocketAddr,
     pub advertise: Advertise,
     pub advertise_check: AdvertiseCheck,
+    pub duplicates: Duplicates,
     pub heartbeat: Duration,
     pub ttl: Duration,
     /// One uniform random sleep of at most this before the first registration.

@@ -81,6 +81,7 @@ fn discovery(b: &mut Builder<'_>) -> Option<DiscoverySettings> {
         embedded_listen: b.take("discovery.embedded-listen")?,
         advertise: b.take("discovery.advertise")?,
         advertise_check: b.take("discovery.advertise-check")?,
+        duplicates: b.take("discovery.duplicates")?,
         heartbeat: b.take("discovery.heartbeat")?,
         ttl: b.take("discovery.ttl")?,
         delay: b.take("discovery.delay")?,

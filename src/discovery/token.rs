@@ -75,7 +75,7 @@ impl Backend for TokenBackend {
                 let body = self.web.send(client.get(&self.cluster), LIST_LIMIT).await?;
                 listing(&body).ok_or_else(|| self.web.garbled("it is no JSON array of strings"))?
             }
-            Scope::All => {
+            Scope::All | Scope::Records => {
                 let body = self.web.send(client.get(format!("{}?all=1", self.cluster)), ALL_LIMIT).await?;
                 all(&body).ok_or_else(|| self.web.garbled("it is no JSON array"))?
             }

@@ -1,6 +1,6 @@
 //! One answer to "who is in the cluster?".
 
-use super::{DrainedNode, NodeAddress, host_pattern};
+use super::{DrainedNode, NodeAddress, Recorded, host_pattern};
 use std::fmt;
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -9,6 +9,8 @@ pub struct Listing {
     pub nodes: Vec<NodeAddress>,
     /// Sorted, each once, and none of `nodes`. Empty unless asked for, and where the service has no room for them.
     pub drained: Vec<DrainedNode>,
+    /// Who the nodes are, sorted. Empty unless asked for, and where the service has no room for it.
+    pub records: Vec<Recorded>,
     /// Entries that are no node addresses: to be reported and skipped.
     pub unreadable: Vec<Unreadable>,
 }

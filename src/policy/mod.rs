@@ -6,6 +6,7 @@ pub mod chatter;
 pub mod checkup;
 pub mod freshness;
 pub mod gate;
+pub mod identity;
 pub mod lease;
 pub mod operator_restart;
 pub mod operator_status;

@@ -27,7 +27,7 @@ pub async fn until(mut condition: impl AsyncFnMut() -> bool, what: &str) {
 /// A beat, with what holds the entry handed from one to the next.
 async fn beat(backend: &dyn Backend, node: &str, ttl: Duration, hold: &mut Option<Hold>) -> Result<(), BackendError> {
     let node = address(node);
-    *hold = backend.register(&Claim { address: &node, ttl, hold: hold.as_ref() }).await?;
+    *hold = backend.register(&Claim { address: &node, ttl, hold: hold.as_ref(), record: None }).await?;
     Ok(())
 }
 

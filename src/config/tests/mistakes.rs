@@ -83,13 +83,13 @@ const NAMES: &[(&str, &str)] = &[
     ),
     (
         r#"colour = "red""#,
-        "4:1: discovery.colour: unknown key; known here: url, embedded-listen, advertise, advertise-check, heartbeat, ttl, delay, connect-timeout, timeout",
+        "4:1: discovery.colour: unknown key; known here: url, embedded-listen, advertise, advertise-check, duplicates, heartbeat, ttl, delay, connect-timeout, timeout",
     ),
     ("[agent]\nttl = \"90s\"", "5:1: agent.ttl: unknown key; did you mean discovery.ttl?"),
     ("[engine]\n\"engine.grace\" = \"1s\"", "5:1: engine.\"engine.grace\": unknown key; did you mean engine.grace?"),
     (
         "\"a\\nb\" = 1",
-        "4:1: discovery.a\\nb: unknown key; known here: url, embedded-listen, advertise, advertise-check, heartbeat, ttl, delay, connect-timeout, timeout",
+        "4:1: discovery.a\\nb: unknown key; known here: url, embedded-listen, advertise, advertise-check, duplicates, heartbeat, ttl, delay, connect-timeout, timeout",
     ),
     ("[discvery]\nttl = \"90s\"", "4:2: discvery: unknown table; did you mean [discovery]?"),
     (

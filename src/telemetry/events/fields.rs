@@ -48,7 +48,8 @@ impl Event<'_> {
             Self::EngineNotWorking { unit, state, health } => {
                 Fields { unit: Some(unit), engine_state: Some(state), reason: Some(health), ..none }
             }
-            Self::AddressFound { address } | Self::ServerListening { address } => {
+            Self::Duplicate { address, reason } => Fields { address: Some(address), reason: Some(reason), ..none },
+            Self::AddressFound { address } | Self::DuplicateGone { address } | Self::ServerListening { address } => {
                 Fields { address: Some(address), ..none }
             }
             Self::ServerExposed { address, reason } => Fields { address: Some(address), reason: Some(reason), ..none },

@@ -107,6 +107,8 @@ kinds! {
     LeaseExpired: discovery::LEASE_EXPIRED,
     LeaveFailed: discovery::LEAVE_FAILED,
     EntryAbandoned: discovery::ENTRY_ABANDONED,
+    Duplicate: discovery::DUPLICATE,
+    DuplicateGone: discovery::DUPLICATE_GONE,
     EngineWorking: engine::ENGINE_WORKING,
     EngineInDoubt: engine::ENGINE_IN_DOUBT,
     EngineNotWorking: engine::ENGINE_NOT_WORKING,

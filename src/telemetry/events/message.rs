@@ -35,6 +35,10 @@ impl fmt::Display for Event<'_> {
             Self::EntryAbandoned { address, error } => {
                 write!(f, "the entry {address} of a former version is left to its ttl: {error}")
             }
+            Self::Duplicate { address, reason } => {
+                write!(f, "{address} is not registered: {reason}; looking again slowly")
+            }
+            Self::DuplicateGone { address } => write!(f, "nobody else claims to be {address} any more"),
             Self::EngineWorking { health, .. }
             | Self::EngineNotWorking { health, .. }
             | Self::EngineInDoubt { health, .. } => write!(f, "engine {health}"),

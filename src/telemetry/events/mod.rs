@@ -83,6 +83,14 @@ pub enum Event<'a> {
         state: &'a str,
         health: &'a str,
     },
+    /// Another node in the list claims to be this one, and was there before.
+    Duplicate {
+        address: &'a str,
+        reason: &'a str,
+    },
+    DuplicateGone {
+        address: &'a str,
+    },
     EngineInDoubt {
         unit: &'a str,
         health: &'a str,

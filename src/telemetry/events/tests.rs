@@ -35,6 +35,8 @@ fn sparse() -> Vec<Event<'static>> {
         Event::LeaseExpired { address: e, server: e },
         Event::LeaveFailed { address: e, server: e, reason: e },
         Event::EntryAbandoned { address: e, error: e },
+        Event::Duplicate { address: e, reason: e },
+        Event::DuplicateGone { address: e },
         Event::EngineWorking { unit: e, health: e },
         Event::EngineInDoubt { unit: e, health: e },
         Event::EngineNotWorking { unit: e, state: e, health: e },
