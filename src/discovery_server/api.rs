@@ -4,48 +4,47 @@
 //! | --- | --- |
 //! | `POST /v1/clusters` | 200, the token of a new cluster as plain text |
 //! | `POST /v1/clusters/TOKEN?ttl=180`, body `10.0.0.1:2375` | 200 when it is on disk; ttl in whole seconds, 180 if it is missing |
-//! | `GET /v1/clusters/TOKEN` | 200, a sorted JSON array of strings |
 //! | `DELETE /v1/clusters/TOKEN` | 200, the cluster is gone with its entries and its token |
-//! | `GET /v1/clusters/TOKEN?all=1` | 200, the same, and behind the strings the drained nodes as objects: see below |
 //! | `DELETE /v1/clusters/TOKEN/ADDRESS` | 200, whether the entry was there or not |
 //! | `PUT /v1/clusters/TOKEN/ADDRESS/drained?ttl=180`, body `kernel update` | 200: until the ttl ends the node is drained, for this reason, which may be empty |
 //! | `GET /healthz`, `GET /v1/healthz` | 200 `ok` |
 //!
-//! Anything else is a `Refusal`.
+//! What is read of a cluster is served by `feeds`. Anything else is a `Refusal`.
 //!
 //! A drained node is `{"address": "10.0.0.1:2375", "drained": true, "reason": "kernel update"}`, without a reason it is
 //! `null`. No node is in a list twice: while its entry lives it is a string, and a registration takes the mark down.
 //! Marks are not stored. An agent puts its own up anew at each heartbeat, so that a server that was restarted knows
 //! of it again within one.
 
+use super::feeds::{self, Feeds};
 use super::keeper::Keeper;
 use super::limits;
 use super::refusal::Refusal;
 use crate::model::address::AddressError;
 use crate::model::drained::{self, ReasonError};
 use crate::model::{NodeAddress, Token};
+use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
-use axum::http::{StatusCode, Uri, header};
+use axum::http::{Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
-use axum::{Json, Router};
 use rand::TryRng;
 use rand::rngs::SysRng;
-use serde_json::json;
 use std::io;
 use std::time::Duration;
 
-pub fn router(keeper: Keeper) -> Router {
+pub fn router(keeper: Keeper, feeds: Feeds) -> Router {
     Router::new()
         .route("/healthz", get(healthy))
         .route("/v1/healthz", get(healthy))
         .route("/v1/clusters", post(create))
-        .route("/v1/clusters/{token}", get(list).post(register).delete(drop_cluster))
+        .route("/v1/clusters/{token}", post(register).delete(drop_cluster))
         .route("/v1/clusters/{token}/{address}", delete(remove))
         .route("/v1/clusters/{token}/{address}/drained", put(mark).layer(DefaultBodyLimit::max(limits::REASON_BODY)))
+        .merge(feeds::router(feeds))
         .fallback(async || Refusal::NoSuchPath)
         .method_not_allowed_fallback(async || Refusal::NoSuchMethod)
         .layer(DefaultBodyLimit::max(limits::BODY))
@@ -75,22 +74,6 @@ async fn register(
     let address = address(&body.map_err(unread)?).map_err(Refusal::BadAddress)?;
     keeper.register(token, &address, ttl).await?;
     Ok(StatusCode::OK)
-}
-
-async fn list(
-    State(keeper): State<Keeper>,
-    path: Result<Path<String>, PathRejection>,
-    uri: Uri,
-) -> Result<Response, Refusal> {
-    let token = token(&path?.0)?;
-    if parameter(uri.query(), "all") != Some("1") {
-        return Ok(Json(keeper.list(&token)?).into_response());
-    }
-    let (active, drained) = keeper.list_all(&token)?;
-    let strings = active.into_iter().map(|address| json!(address));
-    let objects =
-        drained.into_iter().map(|(address, reason)| json!({ "address": address, "drained": true, "reason": reason }));
-    Ok(Json(strings.chain(objects).collect::<Vec<_>>()).into_response())
 }
 
 async fn drop_cluster(
@@ -131,8 +114,11 @@ async fn mark(
 }
 
 /// A client that is slow with its body holds a connection, but not for ever. An order that is
-/// under way by then is still carried out.
+/// under way by then is still carried out. Readers send no body, and may wait on purpose: that has bounds of its own.
 async fn in_time(request: Request, next: Next) -> Response {
+    if matches!(*request.method(), Method::GET | Method::HEAD) {
+        return next.run(request).await;
+    }
     match tokio::time::timeout(limits::REQUEST, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Refusal::TooSlow.into_response(),
@@ -159,12 +145,12 @@ pub fn new_token() -> io::Result<Token> {
     format!("{:032x}", u128::from_be_bytes(bytes)).parse().map_err(io::Error::other)
 }
 
-fn token(text: &str) -> Result<Token, Refusal> {
+pub fn token(text: &str) -> Result<Token, Refusal> {
     text.parse().map_err(|_| Refusal::BadToken)
 }
 
 /// The first of that name; empty if it has no value.
-fn parameter<'q>(query: Option<&'q str>, name: &str) -> Option<&'q str> {
+pub fn parameter<'q>(query: Option<&'q str>, name: &str) -> Option<&'q str> {
     query.unwrap_or_default().split('&').find_map(|pair| match pair.split_once('=') {
         Some((key, value)) if key == name => Some(value),
         None if pair == name => Some(""),

@@ -11,8 +11,11 @@
 
 mod api;
 mod clock;
+mod cluster;
+mod feeds;
 mod keeper;
 mod limits;
+mod places;
 mod plan;
 mod refusal;
 mod roster;
@@ -25,6 +28,7 @@ pub use store::StoreError;
 use crate::http;
 use crate::model::Token;
 use crate::telemetry::{Event, emit};
+use feeds::Feeds;
 use keeper::Keeper;
 use std::fmt;
 use std::io;
@@ -100,7 +104,7 @@ pub async fn run(
     let address = listener.local_addr().map_err(ServerError::Socket)?;
     let place = address.to_string();
     emit(&Event::ServerListening { address: &place });
-    let router = api::router(keeper.clone());
+    let router = api::router(keeper.clone(), Feeds::new(keeper.clone(), stop.clone()));
     let tell = |trouble| emit(&Event::of_socket(&place, &trouble));
     let ended = tokio::select! {
         () = http::serve(listener, || router.clone(), limits::BOUNDS, tell, stop) => false,
