@@ -260,6 +260,7 @@ impl Cluster {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const TTL: Duration = Duration::from_secs(10);
     const A: &str = "10.0.0.1:2375";
@@ -416,5 +417,81 @@ mod tests {
         drop(bell);
         cluster.remove(A, at(101));
         assert!(cluster.bell.is_none());
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Beat(u8, u64),
+        Mark(u8, u8),
+        Remove(u8),
+        Sweep,
+        Nothing,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => (0..3u8, 1..6u64).prop_map(|(node, ttl)| Step::Beat(node, ttl)),
+            2 => (0..3u8, 0..2u8).prop_map(|(node, reason)| Step::Mark(node, reason)),
+            1 => (0..3u8).prop_map(Step::Remove),
+            1 => Just(Step::Sweep),
+            4 => Just(Step::Nothing),
+        ]
+    }
+
+    impl Step {
+        fn take(self, cluster: &mut Cluster, now: u64) {
+            match self {
+                Self::Beat(node, ttl) => {
+                    let lease = Lease { ttl: Duration::from_secs(ttl), beat: at(now) };
+                    if cluster.renew(&node.to_string(), lease) == Renewal::Changes {
+                        cluster.put(node.to_string().into(), lease, at(now));
+                    }
+                }
+                Self::Mark(node, reason) => {
+                    let lease = Lease { ttl: Duration::from_secs(3), beat: at(now) };
+                    let reason = Some(reason.to_string().into());
+                    assert_eq!(cluster.mark(&node.to_string(), Mark { reason, lease }), Ok(()));
+                }
+                Self::Remove(node) => cluster.remove(&node.to_string(), at(now)),
+                Self::Sweep => cluster.sweep(at(now)),
+                Self::Nothing => {}
+            }
+        }
+    }
+
+    proptest! {
+        /// Whoever looks at any times sees another standing if the list is another, is told of it by the bell or the
+        /// due, and sees the same one over steps that changed nothing.
+        #[test]
+        fn another_list_is_another_standing(steps in prop::collection::vec((step(), 0..3u64, any::<bool>()), 1..60)) {
+            let mut cluster = Cluster::default();
+            let mut bell = cluster.bell();
+            let mut now = 0;
+            let look = |cluster: &mut Cluster, now| {
+                let all = (cluster.list(at(now)), cluster.drained(at(now)));
+                (changes(cluster, now), due(cluster, now), all)
+            };
+            let mut seen = look(&mut cluster, now);
+            let mut quiet = true;
+            for (step, pause, looks) in steps {
+                let before = (cluster.list(at(now)), cluster.drained(at(now)));
+                now += pause;
+                step.take(&mut cluster, now);
+                quiet &= before == (cluster.list(at(now)), cluster.drained(at(now))) && pause == 0;
+                if !looks {
+                    continue;
+                }
+                let rung = bell.has_changed().unwrap();
+                bell.mark_unchanged();
+                let next = look(&mut cluster, now);
+                prop_assert!(next.0.0 != seen.0.0 || next.2.0 == seen.2.0, "active {seen:?} {next:?}");
+                prop_assert!(next.0.1 != seen.0.1 || next.2 == seen.2, "all {seen:?} {next:?}");
+                prop_assert!(next.0 == seen.0 || rung || at(now) >= seen.1, "nobody was told: {seen:?} {next:?}");
+                prop_assert!(next.0 == seen.0 || !quiet, "for nothing: {seen:?} {next:?}");
+                // reading the standing rings, too, and whoever reads it needs no bell
+                bell.mark_unchanged();
+                (seen, quiet) = (next, true);
+            }
+        }
     }
 }

@@ -212,6 +212,78 @@ fn at_port(node: &str, port: Option<NonZeroU16>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::discovery_server::clock::Clock;
+    use crate::discovery_server::keeper::{Memory, Order};
+    use crate::discovery_server::roster::{Change, Roster};
+    use crate::model::Moment;
+    use crate::policy::lease::Lease;
+    use futures_util::StreamExt;
+    use std::sync::Arc;
+    use std::sync::mpsc::{Receiver, channel};
+    use tokio::time::Instant;
+
+    const TTL: Duration = Duration::from_secs(100);
+
+    /// A cluster `t` with one entry. Nothing is stored, so that nothing but the clock ends the entry.
+    fn feeds() -> (Feeds, Receiver<Order>) {
+        let token: Token = "t".parse().expect("a token");
+        let mut roster = Roster::default();
+        let start = Moment::default();
+        roster.apply(Change::AddCluster(token.clone()), start);
+        let lease = Lease { ttl: TTL, beat: start };
+        roster.apply(Change::Put { token, address: "10.0.0.1:2375".into(), lease }, start);
+        let (send, orders) = channel();
+        let keeper = Keeper::new(Arc::new(Memory::new(roster, Clock::resume(start))), send);
+        (Feeds::new(keeper, CancellationToken::new()), orders)
+    }
+
+    fn peer() -> Extension<SocketAddr> {
+        Extension(([127, 0, 0, 1], 1).into())
+    }
+
+    fn path() -> Result<Path<String>, PathRejection> {
+        Ok(Path("t".to_owned()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_is_answered_in_the_moment_in_which_an_entry_ends() {
+        let (feeds, _orders) = feeds();
+        let feed = Feed { token: "t".parse().expect("a token"), view: View::Active, feeds };
+        let (seen, start) = (feed.index().expect("the cluster"), Instant::now());
+        assert_eq!(feed.news(&seen).await, Ok(()));
+        assert_eq!(start.elapsed().as_secs(), TTL.as_secs());
+        assert!(feed.list().is_ok_and(|(index, list)| list.is_empty() && index != seen));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_shows_signs_of_life_and_ends_with_the_server() {
+        let (feeds, _orders) = feeds();
+        let start = Instant::now();
+        let events = events(State(feeds.clone()), peer(), path(), Uri::from_static("/"), HeaderMap::new()).await;
+        let mut chunks = events.expect("a stream").into_body().into_data_stream();
+        let mut chunk = async || chunks.next().await.map(|chunk| String::from_utf8_lossy(&chunk.unwrap()).into_owned());
+        assert!(chunk().await.is_some_and(|chunk| chunk.starts_with("retry: ")));
+        assert!(chunk().await.is_some_and(|chunk| chunk.contains("data: [\"10.0.0.1:2375\"]")));
+        for sign in 1..=6 {
+            assert_eq!(chunk().await.as_deref(), Some(":\n\n"));
+            assert_eq!(start.elapsed().as_secs(), 15 * sign);
+        }
+        assert!(chunk().await.is_some_and(|chunk| chunk.contains("data: []")));
+        assert_eq!(start.elapsed().as_secs(), TTL.as_secs());
+        feeds.stop.cancel();
+        assert_eq!(chunk().await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_gives_the_place_back_when_it_goes_away() {
+        let (feeds, _orders) = feeds();
+        let (index, _) = feeds.keeper.index(&"t".parse().expect("a token"), View::Active).expect("the cluster");
+        let uri: Uri = format!("/?index={index}&wait=5s").parse().expect("a URI");
+        for _ in 0..=limits::WATCHERS_EACH {
+            let waiting = list(State(feeds.clone()), peer(), path(), uri.clone());
+            assert!(timeout(Duration::from_millis(1), waiting).await.is_err(), "it waits");
+        }
+    }
 
     #[test]
     fn a_wait_has_a_unit_and_an_end() {
