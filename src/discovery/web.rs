@@ -2,7 +2,7 @@
 
 use super::BackendError;
 use crate::model::{Timeouts, WayOut};
-use reqwest::header::RETRY_AFTER;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use std::error::Error;
 use std::sync::Arc;
@@ -25,6 +25,7 @@ pub struct Web {
 /// What came back for a request, success or not.
 pub struct Answer {
     pub status: StatusCode,
+    headers: HeaderMap,
     body: Result<Vec<u8>, BackendError>,
     retry_after: Option<Duration>,
 }
@@ -37,6 +38,11 @@ impl Answer {
             code: String,
         }
         serde_json::from_slice::<Coded>(self.body.as_ref().ok()?).ok().map(|said| said.code)
+    }
+
+    /// None also for one that is no text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
     }
 }
 
@@ -60,12 +66,29 @@ impl Web {
     pub async fn ask(&self, request: RequestBuilder, limit: usize) -> Result<Answer, BackendError> {
         let mut answer = request.send().await.map_err(|error| self.failed(error))?;
         let (status, retry_after) = (answer.status(), retry_after(&answer));
-        Ok(Answer { status, body: self.body(&mut answer, limit).await, retry_after })
+        let headers = std::mem::take(answer.headers_mut());
+        Ok(Answer { status, headers, body: self.body(&mut answer, limit).await, retry_after })
+    }
+
+    /// The same for a request that the server may answer as late as it was asked to.
+    pub async fn ask_patiently(
+        &self,
+        request: RequestBuilder,
+        limit: usize,
+        patience: Duration,
+    ) -> Result<Answer, BackendError> {
+        let total = patience.saturating_add(self.timeouts.total);
+        self.ask(request.timeout(total), limit).await.map_err(|error| match error {
+            BackendError::Timeout { server, timeout } if timeout == self.timeouts.total => {
+                BackendError::Timeout { server, timeout: total }
+            }
+            other => other,
+        })
     }
 
     /// The body of a 2xx answer.
     pub fn success(&self, answer: Answer) -> Result<Vec<u8>, BackendError> {
-        let Answer { status, body, retry_after } = answer;
+        let Answer { status, body, retry_after, .. } = answer;
         if status.is_success() {
             return body;
         }

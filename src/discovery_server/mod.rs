@@ -15,8 +15,11 @@
 mod access;
 mod api;
 mod clock;
+mod cluster;
+mod feeds;
 mod keeper;
 mod limits;
+mod places;
 mod plan;
 mod refusal;
 mod reload;
@@ -34,6 +37,7 @@ pub use tls::{Keyring, Usable};
 use crate::http;
 use crate::model::{TlsFileFault, Token};
 use crate::telemetry::{Event, emit};
+use feeds::Feeds;
 use keeper::Keeper;
 use std::fmt;
 use std::io;
@@ -118,7 +122,7 @@ pub async fn run(
     let address = listener.local_addr().map_err(ServerError::Socket)?;
     let place = address.to_string();
     emit(&Event::ServerListening { address: &place });
-    let router = api::router(keeper.clone(), guard);
+    let router = api::router(keeper.clone(), guard, Feeds::new(keeper.clone(), stop.clone()));
     let open = |stream| match &keyring {
         Some(keyring) => tls::open(keyring.clone(), stream, router.clone()),
         None => http::plain(|| router.clone())(stream),

@@ -31,6 +31,10 @@ pub enum Refusal {
     BadPath(AddressError),
     #[error("the body can't be kept as the reason: {0}")]
     BadReason(ReasonError),
+    #[error("wait is a time with its unit, for example wait=55s; longer ones than {} s are cut to that", super::limits::MAX_WAIT.as_secs())]
+    BadWait,
+    #[error("port is a number from 1 to 65535, for example port=9323")]
+    BadPort,
     #[error("the request can't be read: {0}")]
     BadRequest(String),
     #[error("the body is longer than {} bytes; a node address is host:port", super::limits::BODY)]
@@ -41,6 +45,8 @@ pub enum Refusal {
     ServerFull,
     #[error("too many changes wait to be stored; try again")]
     Busy,
+    #[error("too many requests wait for changes, of this client or together; ask without `index`, or try again later")]
+    TooManyWatchers,
     #[error("the server can't write its store (its log says why); try again later")]
     Store,
     #[error("the server is stopping")]
@@ -65,11 +71,14 @@ impl Refusal {
             Self::BadTtl => "bad_ttl",
             Self::BadAddress(_) | Self::BadPath(_) => "bad_address",
             Self::BadReason(_) => "bad_reason",
+            Self::BadWait => "bad_wait",
+            Self::BadPort => "bad_port",
             Self::BadRequest(_) => "bad_request",
             Self::TooLarge => "too_large",
             Self::ClusterFull => "cluster_full",
             Self::ServerFull => "server_full",
             Self::Busy => "busy",
+            Self::TooManyWatchers => "too_many_watchers",
             Self::Store => "store_failed",
             Self::Stopping => "stopping",
             Self::TooSlow => "too_slow",
@@ -89,13 +98,18 @@ impl Refusal {
             | Self::BadAddress(_)
             | Self::BadPath(_)
             | Self::BadReason(_)
+            | Self::BadWait
+            | Self::BadPort
             | Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::NoSuchMethod => StatusCode::METHOD_NOT_ALLOWED,
-            Self::ClusterFull | Self::ServerFull | Self::Busy | Self::Store | Self::Stopping => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::ClusterFull
+            | Self::ServerFull
+            | Self::Busy
+            | Self::TooManyWatchers
+            | Self::Store
+            | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -103,7 +117,7 @@ impl Refusal {
     fn retry_after(&self) -> Option<HeaderValue> {
         match self {
             Self::Busy | Self::Stopping => Some(HeaderValue::from_static("1")),
-            Self::Store => Some(HeaderValue::from_static("10")),
+            Self::Store | Self::TooManyWatchers => Some(HeaderValue::from_static("10")),
             _ => None,
         }
     }
