@@ -10,6 +10,7 @@ use super::{AgentError, Launch};
 use crate::config::settings::AgentSettings;
 use crate::model::{Discovery, DiscoveryUrl, HeldEntry, Hosting, TokenUrl};
 use crate::service::embedded::Embedded;
+use crate::service::identity::Identified;
 use crate::service::readings::Readings;
 use crate::service::registrar::{Farewell, Site};
 use crate::state::EntriesFile;
@@ -41,6 +42,7 @@ pub struct Crew {
     prober: Option<Task<()>>,
     locator: Option<Task<()>>,
     verifier: Option<Task<()>>,
+    identity: Option<Task<()>>,
     registrar: Option<Task<Vec<HeldEntry>>>,
     credentials: Option<Task<()>>,
     marker: Option<Task<()>>,
@@ -76,6 +78,7 @@ impl Crew {
             prober: None,
             locator: None,
             verifier: None,
+            identity: None,
             registrar: None,
             credentials: None,
             marker: None,
@@ -117,7 +120,7 @@ impl Crew {
                     self.exposer = exposer.map(|exposer| self.tasks.spawn("exposer", |stop| exposer.run(stop)));
                 }
                 // below: they need what was prepared
-                Part::Registrar | Part::Credentials | Part::Marker | Part::Status => {}
+                Part::Identity | Part::Registrar | Part::Credentials | Part::Marker | Part::Status => {}
             }
         }
         self.start_registrar(settings, prepared, legacy, parts);
@@ -144,6 +147,10 @@ impl Crew {
         if parts.contains(&Part::Status) {
             let status = build::status(prepared.url.to_string(), &self.notifier, &self.restraint, &self.board);
             self.status = Some(self.tasks.spawn("status", |stop| status.run(stop)));
+        }
+        if parts.contains(&Part::Identity) {
+            let identity = build::identity(&settings.discovery, prepared.site.clone(), &self.board);
+            self.identity = identity.map(|identity| self.tasks.spawn("identity", |stop| identity.run(stop)));
         }
         if parts.contains(&Part::Marker) {
             let marker = build::marker(&settings.discovery, prepared.site.clone(), &self.board);
@@ -213,6 +220,7 @@ impl Crew {
             (Part::Status, &mut self.status),
             (Part::Credentials, &mut self.credentials),
             (Part::Marker, &mut self.marker),
+            (Part::Identity, &mut self.identity),
             (Part::Verifier, &mut self.verifier),
             (Part::Locator, &mut self.locator),
             (Part::Prober, &mut self.prober),
@@ -226,6 +234,7 @@ impl Crew {
                 task.stop().await;
                 match part {
                     Part::Verifier => drop(self.board.reach.send_replace(None)),
+                    Part::Identity => drop(self.board.identified.send_replace(Identified::nobody())),
                     Part::Supervisor => drop(self.board.units.send_replace(unasked())),
                     Part::Embedded => sockets::forget(),
                     _ => {}
@@ -246,6 +255,7 @@ impl Crew {
             self.status,
             self.credentials,
             self.marker,
+            self.identity,
             self.verifier,
             self.locator,
             self.prober,

@@ -33,6 +33,9 @@ pub struct CheckConfig {
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
+    /// Print nothing: the exit status tells
+    #[arg(long, short, conflicts_with = "json")]
+    quiet: bool,
     #[command(flatten)]
     config: ConfigArgs,
 }
@@ -73,7 +76,11 @@ impl CheckConfig {
                 warning: None,
             }),
         };
-        if self.json { print_json(&result) } else { print_text(&result, self.role) }?;
+        match (self.quiet, self.json) {
+            (true, _) => {}
+            (false, true) => print_json(&result)?,
+            (false, false) => print_text(&result, self.role)?,
+        }
         match result {
             Err(_) => Err(Failure::said(exit::CONFIG)),
             Ok(report) if report.worst() == Some(Grade::Fail) => Err(Failure::said(exit::UNAVAILABLE)),

@@ -23,6 +23,7 @@ mod serve;
 mod show_config;
 mod status;
 mod table;
+mod token;
 mod watch;
 mod words;
 
@@ -54,6 +55,7 @@ enum Command {
     Metrics(metrics::Metrics),
     Reload(reload::Reload),
     Create(create::Create),
+    Token(token::Token),
     List(list::List),
     Watch(watch::Watch),
     Join(join::Join),
@@ -75,6 +77,7 @@ pub fn main() -> ExitCode {
             Command::Metrics(metrics) => metrics.run(),
             Command::Reload(reload) => reload.run(),
             Command::Create(create) => create.run(),
+            Command::Token(token) => token.run(),
             Command::List(list) => list.run(),
             Command::Watch(watch) => watch.run(),
             Command::Join(join) => join.run(&cli.log),

@@ -8,7 +8,7 @@ pub mod token;
 mod web;
 
 pub use crate::model::Listing;
-use crate::model::{DiscoveryUrl, Hold, NodeAddress, StoreKind, TlsFileFault, WayOut};
+use crate::model::{DiscoveryUrl, Hold, NodeAddress, NodeRecord, StoreKind, TlsFileFault, WayOut};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,6 +19,8 @@ pub enum Scope {
     Active,
     /// The drained ones too, where the service has room for them.
     All,
+    /// The active ones, and what is recorded of them, where the service has room for that.
+    Records,
 }
 
 /// An entry that is to be in.
@@ -29,12 +31,14 @@ pub struct Claim<'a> {
     pub ttl: Duration,
     /// What the last call for it gave, also to another process.
     pub hold: Option<&'a Hold>,
+    /// Who the node is, for services that have room for it.
+    pub record: Option<&'a NodeRecord>,
 }
 
 impl<'a> Claim<'a> {
     /// Nothing is held yet.
     pub fn new(address: &'a NodeAddress, ttl: Duration) -> Self {
-        Self { address, ttl, hold: None }
+        Self { address, ttl, hold: None, record: None }
     }
 }
 

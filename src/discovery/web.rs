@@ -9,7 +9,7 @@ use self::client::{Secure, Token};
 use super::BackendError;
 use crate::model::{AuthFiles, Timeouts, TlsFiles, TlsNames, WayOut};
 use crate::tls::{Renewed, Unready};
-use reqwest::header::{HeaderName, RETRY_AFTER};
+use reqwest::header::{HeaderMap, HeaderName, RETRY_AFTER};
 use reqwest::{Client, Request, RequestBuilder, Response, StatusCode};
 use std::error::Error;
 use std::io::{self, ErrorKind};
@@ -51,6 +51,7 @@ struct Papers {
 /// What came back for a request, success or not.
 pub struct Answer {
     pub status: StatusCode,
+    headers: HeaderMap,
     body: Result<Vec<u8>, BackendError>,
     retry_after: Option<Duration>,
     papers: Papers,
@@ -59,7 +60,7 @@ pub struct Answer {
 impl Answer {
     /// One that came in another way.
     pub fn new(status: StatusCode, body: Vec<u8>) -> Self {
-        Self { status, body: Ok(body), retry_after: None, papers: Papers::default() }
+        Self { status, headers: HeaderMap::new(), body: Ok(body), retry_after: None, papers: Papers::default() }
     }
 
     /// What came with it, if that came whole.
@@ -74,6 +75,11 @@ impl Answer {
             code: String,
         }
         serde_json::from_slice::<Coded>(self.body.as_ref().ok()?).ok().map(|said| said.code)
+    }
+
+    /// None also for one that is no text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
     }
 }
 
@@ -131,9 +137,25 @@ impl Web {
         Ok(Lines::new(self, answer, papers))
     }
 
+    /// The same for a request that the server may answer as late as it was asked to.
+    pub async fn ask_patiently(
+        &self,
+        request: RequestBuilder,
+        limit: usize,
+        patience: Duration,
+    ) -> Result<Answer, BackendError> {
+        let total = patience.saturating_add(self.timeouts.total);
+        self.ask(request.timeout(total), limit).await.map_err(|error| match error {
+            BackendError::Timeout { server, timeout } if timeout == self.timeouts.total => {
+                BackendError::Timeout { server, timeout: total }
+            }
+            other => other,
+        })
+    }
+
     /// The body of a 2xx answer.
     pub fn success(&self, answer: Answer) -> Result<Vec<u8>, BackendError> {
-        let Answer { status, body, retry_after, papers } = answer;
+        let Answer { status, body, retry_after, papers, .. } = answer;
         if status.is_success() {
             return body;
         }

@@ -56,7 +56,7 @@ async fn a_user_with_a_role_for_the_cluster_can_do_all_of_it() -> Outcome {
     let (node, other) = (address(NODE), address("10.0.0.2:2375"));
     let first = backend.watch(Scope::All, None).await?;
     let hold = backend.register(&Claim::new(&node, TTL)).await?;
-    let hold = backend.register(&Claim { address: &node, ttl: TTL, hold: hold.as_ref() }).await?;
+    let hold = backend.register(&Claim { address: &node, ttl: TTL, hold: hold.as_ref(), record: None }).await?;
     backend.mark_drained(&other, None, TTL).await?;
     let seen = Seen { position: first.position.ok_or("no position")?, patience: DEADLINE };
     let sight = backend.watch(Scope::All, Some(&seen)).await?;

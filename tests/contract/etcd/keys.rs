@@ -10,7 +10,7 @@ use swarm_agent::model::Hold;
 const NODE: &str = "10.0.0.1:2375";
 
 async fn beat(backend: &dyn Backend, ttl: Duration, hold: Option<&Hold>) -> Result<Hold, BackendError> {
-    let held = backend.register(&Claim { address: &address(NODE), ttl, hold }).await?;
+    let held = backend.register(&Claim { address: &address(NODE), ttl, hold, record: None }).await?;
     Ok(held.expect("etcd has leases"))
 }
 

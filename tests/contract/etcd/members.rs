@@ -52,7 +52,7 @@ async fn the_entry_outlives_the_leader_and_the_very_next_beat_is_accepted() -> O
     let (backend, node) = (three.cluster().open(), address(NODE));
     let hold = backend.register(&Claim::new(&node, TTL)).await?;
     three.service(0).kill()?;
-    let next = backend.register(&Claim { address: &node, ttl: TTL, hold: hold.as_ref() }).await?;
+    let next = backend.register(&Claim { address: &node, ttl: TTL, hold: hold.as_ref(), record: None }).await?;
     assert_eq!(next, hold, "the lease lives on");
     assert_eq!(listed(&*backend).await, [NODE]);
     assert_eq!(listed(&*three.cluster().open()).await, [NODE], "also for who does not know of it");
@@ -68,7 +68,7 @@ async fn a_member_that_hangs_costs_its_share_of_the_time_only() -> Outcome {
     let hold = backend.register(&Claim::new(&node, TTL)).await?;
     three.service(0).pause()?;
     for open in [backend, three.cluster().open()] {
-        open.register(&Claim { address: &node, ttl: TTL, hold: hold.as_ref() }).await?;
+        open.register(&Claim { address: &node, ttl: TTL, hold: hold.as_ref(), record: None }).await?;
         assert_eq!(listed(&*open).await, [NODE]);
     }
     three.service(0).resume()?;
@@ -129,7 +129,7 @@ async fn a_minority_accepts_nothing_and_says_so_until_it_is_none() -> Outcome {
     let three = Three::start().await?;
     let (backend, node) = (three.cluster().open(), address(NODE));
     let hold = backend.register(&Claim::new(&node, TTL)).await?;
-    let claim = Claim { address: &node, ttl: TTL, hold: hold.as_ref() };
+    let claim = Claim { address: &node, ttl: TTL, hold: hold.as_ref(), record: None };
     for dead in [0, 1] {
         three.service(dead).kill()?;
     }
