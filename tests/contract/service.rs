@@ -30,7 +30,13 @@ impl Service {
 
     /// Stands still, and keeps its connections.
     pub fn pause(&self) -> io::Result<()> {
-        signal(&self.child(), Signal::SIGSTOP)
+        let child = self.child();
+        signal(&child, Signal::SIGSTOP)?;
+        // each thread goes on until it hears of it
+        while !stands_still(child.id())? {
+            std::thread::yield_now();
+        }
+        Ok(())
     }
 
     pub fn resume(&self) -> io::Result<()> {
@@ -65,6 +71,17 @@ impl Drop for Service {
 
 fn spawn(mut command: Command) -> io::Result<Child> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
+}
+
+fn stands_still(pid: u32) -> io::Result<bool> {
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        // one that has just ended does nothing either
+        let stat = std::fs::read_to_string(thread?.path().join("stat")).unwrap_or_default();
+        if stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('T')) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn signal(child: &Child, signal: Signal) -> io::Result<()> {
