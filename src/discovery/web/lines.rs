@@ -63,3 +63,57 @@ impl<'w> Lines<'w> {
         Ok(chunk.is_some())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Timeouts, WayOut};
+    use std::time::Duration;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    /// A server that says this to whoever asks, in pieces as far as the network keeps them apart, and hangs up.
+    async fn said(pieces: &'static [&'static str]) -> std::io::Result<String> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let url = format!("http://{}/", listener.local_addr()?);
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("a client");
+            stream.set_nodelay(true).expect("an option");
+            let _ = stream.read(&mut [0; 1024]).await;
+            for piece in ["HTTP/1.1 200 OK\r\n\r\n"].iter().chain(pieces) {
+                stream.write_all(piece.as_bytes()).await.expect("a reader");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        Ok(url)
+    }
+
+    fn web() -> Web {
+        let timeouts = Timeouts { connect: Duration::from_secs(10), total: Duration::from_secs(20) };
+        Web::new("disco".into(), false, None, &WayOut::direct(timeouts)).expect("a client")
+    }
+
+    #[tokio::test]
+    async fn lines_come_whole_whatever_pieces_they_came_in() -> Result<(), Box<dyn std::error::Error>> {
+        let (web, url) = (web(), said(&["a", "b\nc\n\nd", "\ne", "f"]).await?);
+        let mut lines = web.follow(web.client().get(url)).await?;
+        for line in ["ab\n", "c\n", "\n", "d\n", "ef"] {
+            assert_eq!(lines.next(9).await?.as_deref(), Some(line.as_bytes()));
+        }
+        assert_eq!(lines.next(9).await?, None);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn of_a_line_that_does_not_end_no_more_is_kept_than_it_takes_to_tell()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let (web, url) = (web(), said(&["xxx", "xxx", "xxx", "xxx", "xxx", "\n"]).await?);
+        let mut lines = web.follow(web.client().get(url.clone())).await?;
+        let line = lines.next(4).await?.ok_or("there is a line")?;
+        assert!(line.len() > 4 && line.iter().all(|byte| *byte == b'x'), "{line:?}");
+        let url = said(&["xxx", "xxx"]).await?;
+        let whole = web.follow(web.client().get(url)).await?.rest(4).await;
+        assert!(web.success(whole).is_err_and(|error| error.to_string().contains("longer than 4 bytes")));
+        Ok(())
+    }
+}

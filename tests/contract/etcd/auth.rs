@@ -1,6 +1,6 @@
 //! An etcd that wants to know who asks.
 
-use super::{Etcd, Ground, Outcome, nodes, start};
+use super::{Etcd, Ground, Outcome, news, nodes, start};
 use crate::common::{DEADLINE, TTL, address, listed};
 use crate::{Cluster, Subject};
 use std::error::Error;
@@ -58,8 +58,7 @@ async fn a_user_with_a_role_for_the_cluster_can_do_all_of_it() -> Outcome {
     let hold = backend.register(&Claim::new(&node, TTL)).await?;
     let hold = backend.register(&Claim { address: &node, ttl: TTL, hold: hold.as_ref(), record: None }).await?;
     backend.mark_drained(&other, None, TTL).await?;
-    let seen = Seen { position: first.position.ok_or("no position")?, patience: DEADLINE };
-    let sight = backend.watch(Scope::All, Some(&seen)).await?;
+    let sight = news(&*backend, Scope::All, first.position.as_ref()).await?;
     assert_eq!((sight.listing.nodes.len(), sight.listing.drained.len()), (1, 1));
     backend.deregister(&node, hold.as_ref()).await?;
     backend.deregister(&node, None).await?;
@@ -131,8 +130,7 @@ async fn a_token_that_has_ended_is_replaced_in_the_same_call() -> Outcome {
     let fresh = guarded.open("agent", &password);
     crate::cases::until(async || fresh.list(Scope::Active).await.is_ok(), "it answers").await;
     backend.deregister(&node, hold.as_ref()).await?;
-    let seen = Seen { position: sight.position.ok_or("no position")?, patience: DEADLINE };
-    assert!(watcher.watch(Scope::Active, Some(&seen)).await?.listing.nodes.is_empty());
+    assert!(news(&*watcher, Scope::Active, sight.position.as_ref()).await?.listing.nodes.is_empty());
     Ok(())
 }
 

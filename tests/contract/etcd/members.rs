@@ -1,13 +1,13 @@
 //! An etcd of three members that loses some.
 
 use super::server::{Plan, Stranger, cluster, until_it_answers};
-use super::{Ground, Outcome};
+use super::{Ground, Outcome, news};
 use crate::common::{DEADLINE, TTL, address, listed};
 use crate::{Cluster, Service};
 use std::error::Error;
 use std::net::SocketAddr;
 use std::time::Duration;
-use swarm_agent::discovery::{Claim, Scope, Seen};
+use swarm_agent::discovery::{Claim, Scope};
 
 const NODE: &str = "10.0.0.1:2375";
 const OTHER: &str = "10.0.0.2:2375";
@@ -98,9 +98,8 @@ async fn a_watcher_moves_on_to_another_member() -> Outcome {
     let (watcher, backend) = (three.cluster().open(), three.cluster().open());
     backend.register(&Claim::new(&address(NODE), TTL)).await?;
     let sight = watcher.watch(Scope::Active, None).await?;
-    let seen = Seen { position: sight.position.ok_or("no position")?, patience: DEADLINE };
     let other = address(OTHER);
-    let (sight, registered) = tokio::join!(watcher.watch(Scope::Active, Some(&seen)), async {
+    let (sight, registered) = tokio::join!(news(&*watcher, Scope::Active, sight.position.as_ref()), async {
         three.service(0).kill().map_err(|error| error.to_string())?;
         backend.register(&Claim::new(&other, TTL)).await.map_err(|error| error.to_string())
     });
@@ -115,9 +114,8 @@ async fn a_watcher_hears_that_its_member_has_lost_the_leader() -> Outcome {
     let three = Three::start().await?;
     let watcher = cluster(&[three.members[2].0], "three").open();
     let sight = watcher.watch(Scope::Active, None).await?;
-    let seen = Seen { position: sight.position.ok_or("no position")?, patience: DEADLINE };
     let kill = async { three.service(0).kill().and_then(|()| three.service(1).kill()) };
-    let (sight, killed) = tokio::join!(watcher.watch(Scope::Active, Some(&seen)), kill);
+    let (sight, killed) = tokio::join!(news(&*watcher, Scope::Active, sight.position.as_ref()), kill);
     killed?;
     let error = sight.expect_err("there is nobody to tell it anything").to_string();
     assert!(error.ends_with("etcdserver: no leader"), "{error}");

@@ -7,13 +7,14 @@ mod server;
 mod tls;
 mod watching;
 
-use crate::common::way;
+use crate::common::{DEADLINE, way};
 use crate::{Cluster, Deed, Ground, Outcome, Service, Subject, Traits, contract};
 use server::{Plan, Stranger, cluster, until_it_answers};
 use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use swarm_agent::discovery::{Backend, Position, Scope, Seen, Sight};
 use swarm_agent::model::{DiscoveryUrl, Folder};
 
 contract!(start);
@@ -43,6 +44,13 @@ impl Etcd {
     fn stranger(&self) -> Stranger {
         Stranger(self.address)
     }
+}
+
+/// Waits for a change, and not for the end of the patience.
+async fn news(watcher: &dyn Backend, scope: Scope, position: Option<&Position>) -> Result<Sight, Box<dyn Error>> {
+    let seen = Seen { position: position.ok_or("no position")?.clone(), patience: DEADLINE * 100 };
+    let sight = tokio::time::timeout(DEADLINE, watcher.watch(scope, Some(&seen))).await;
+    Ok(sight.map_err(|_| "no change is seen")??)
 }
 
 /// Where a cluster has its nodes.

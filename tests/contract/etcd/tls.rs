@@ -1,13 +1,13 @@
 //! An etcd that is spoken to over TLS, and wants to see a certificate.
 
 use super::server::Plan;
-use super::{Ground, Outcome, cluster};
+use super::{Ground, Outcome, cluster, news};
 use crate::Cluster;
 use crate::certs::{Folder, ca, client, server};
-use crate::common::{DEADLINE, TTL, address, listed};
+use crate::common::{TTL, address, listed};
 use std::error::Error;
 use std::net::SocketAddr;
-use swarm_agent::discovery::{Claim, Scope, Seen};
+use swarm_agent::discovery::{Claim, Scope};
 use swarm_agent::model::TlsFiles;
 
 const NODE: &str = "10.0.0.1:2375";
@@ -48,9 +48,8 @@ async fn both_sides_show_a_certificate_of_the_right_ca_or_nothing_goes() -> Outc
     crate::cases::until(async || backend.list(Scope::Active).await.is_ok(), "it answers").await;
     backend.register(&Claim::new(&address(NODE), TTL)).await?;
     let sight = backend.watch(Scope::Active, None).await?;
-    let seen = Seen { position: sight.position.ok_or("no position")?, patience: DEADLINE };
     backend.register(&Claim::new(&address("10.0.0.2:2375"), TTL)).await?;
-    assert_eq!(backend.watch(Scope::Active, Some(&seen)).await?.listing.nodes.len(), 2);
+    assert_eq!(news(&*backend, Scope::Active, sight.position.as_ref()).await?.listing.nodes.len(), 2);
 
     let (wrong, nobody, stranger) = (Folder::new(), Folder::new(), Folder::new());
     let told = refusal(&over_tls(&[at], wrong.files(&others, Some(&client(&ours))))).await?;
