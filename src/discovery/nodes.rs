@@ -1,8 +1,9 @@
 //! A list of nodes that stands in the URL itself. Read-only.
 
-use super::{Backend, BackendError, Claim, Scope, Seen, Sight};
+use super::{Backend, BackendError, Claim, Position, Scope, Seen, Sight};
 use crate::model::{Hold, NodeAddress, NodesUrl};
 use std::time::Duration;
+use tokio::time::sleep;
 
 pub struct NodesBackend {
     url: NodesUrl,
@@ -28,8 +29,12 @@ impl Backend for NodesBackend {
         Err(self.read_only())
     }
 
-    async fn watch(&self, _: Scope, _: Option<&Seen>) -> Result<Sight, BackendError> {
-        Ok(Sight::still(self.url.listing.clone()))
+    /// It never changes: a watch waits out its patience.
+    async fn watch(&self, _: Scope, seen: Option<&Seen>) -> Result<Sight, BackendError> {
+        if let Some(seen) = seen {
+            sleep(seen.patience).await;
+        }
+        Ok(Sight { listing: self.url.listing.clone(), position: Some(Position(String::new())) })
     }
 
     async fn mark_drained(&self, _: &NodeAddress, _: Option<&str>, _: Duration) -> Result<(), BackendError> {

@@ -24,6 +24,7 @@ pub mod reload;
 pub mod report;
 mod socket_trouble;
 pub mod store_url;
+pub mod targets;
 pub mod tls;
 pub mod token;
 pub mod unit;
