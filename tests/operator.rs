@@ -2,17 +2,13 @@
 
 mod common;
 
-use common::{DEADLINE, Outcome, Server, TTL, address, agent};
+use common::{Outcome, Server, agent};
 use nix::sys::signal::{Signal, kill};
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
-use swarm_agent::discovery::Claim;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 fn run(command: &mut Command) -> (Option<i32>, String, String) {
     let output = command.output().expect("the binary under test");
@@ -35,7 +31,7 @@ fn list_reads_what_somebody_wrote() -> Outcome {
         ("htp:/disco/v1/clusters/x", "has no scheme"),
         ("b[9:1]:1", "backwards"),
         ("file://", "path"),
-        ("etcd://a/b", "not known"),
+        ("ftp://a/b", "not known"),
     ] {
         let (code, _, said) = run(agent().args(["list", argument]));
         assert!(code == Some(64) && said.contains(word), "{argument}: {said}");

@@ -10,7 +10,8 @@
 //! ```
 //! The verifier and the status see the outlook too.
 //!
-//! Each channel has one writer; no task holds a sender that points upstream.
+//! Each channel has one writer; no task holds a sender that points upstream. `watcher`, `errands`, `publisher` and `runner`
+//! are no tasks of the agent: they are `swarm-agent watch`, in one loop.
 
 pub mod api;
 pub mod beat;

@@ -19,10 +19,16 @@ pub struct Publisher {
     path: PathBuf,
     /// What the file is to say, and does not as far as we know.
     wanted: Option<Arc<str>>,
-    writing: Option<(Arc<str>, JoinHandle<Result<bool, StateError>>)>,
+    writing: Option<Writing>,
     due: Instant,
     /// The last error that was told; None once the file could be written again.
     trouble: Option<String>,
+}
+
+/// A list on its way into the file.
+struct Writing {
+    list: Arc<str>,
+    thread: JoinHandle<Result<bool, StateError>>,
 }
 
 /// The file says this list now.
@@ -53,8 +59,8 @@ impl Publisher {
                 sleep_until(self.due).await;
                 self.writing = self.wanted.take().map(|list| self.begin(list));
             }
-            let Some((list, writing)) = &mut self.writing else { continue };
-            let outcome = writing.await;
+            let Some(Writing { list, thread }) = &mut self.writing else { continue };
+            let outcome = thread.await;
             let list = Arc::clone(list);
             self.writing = None;
             match outcome.unwrap_or_else(|ended| Err(self.error(io::Error::other(ended)))) {
@@ -74,15 +80,15 @@ impl Publisher {
 
     /// Waits for a write that is under way, so that it leaves nothing behind.
     pub async fn end(&mut self) {
-        if let Some((_, writing)) = self.writing.take() {
+        if let Some(Writing { thread, .. }) = self.writing.take() {
             // whether it was done is asked by nobody any more
-            let _ = timeout(GRACE, writing).await;
+            let _ = timeout(GRACE, thread).await;
         }
     }
 
-    fn begin(&self, list: Arc<str>) -> (Arc<str>, JoinHandle<Result<bool, StateError>>) {
+    fn begin(&self, list: Arc<str>) -> Writing {
         let (path, text) = (self.path.clone(), Arc::clone(&list));
-        (list, spawn_blocking(move || publish(&path, &text)))
+        Writing { list, thread: spawn_blocking(move || publish(&path, &text)) }
     }
 
     fn error(&self, cause: io::Error) -> StateError {

@@ -82,7 +82,8 @@ impl Runner {
         if self.output == Output::Stderr {
             command.stdout(io::stderr());
         }
-        let mut child = command.spawn()?;
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", self.program.display()));
+        let mut child = command.spawn().map_err(named)?;
         let feeding = child.stdin.take().map(|mut stdin| {
             AbortOnDropHandle::new(tokio::spawn(async move {
                 // a command that has read enough is no failure

@@ -89,9 +89,9 @@ fn a_command_that_does_not_read_or_is_not_there_does_not_hold_the_watch_up() -> 
     text_of(&place.path("runs"), |text| text == ".\n.\n");
     assert_eq!(watcher.end(Signal::SIGTERM).code(), Some(0));
 
-    let watcher = Watcher::with(&["--json", &place.url, "--exec", "/nowhere/command"]);
+    let watcher = Watcher::with(&["--json", &place.url, "--exec", "--", "/nowhere/command"]);
     let exec = watcher.next_of("exec");
-    assert!(exec["error"].as_str().is_some_and(|error| error.contains("No such file")), "{exec}");
+    assert!(exec["error"].as_str().is_some_and(|error| error.starts_with("/nowhere/command: No such file")), "{exec}");
     place.change("a:1\n")?;
     assert_eq!(watcher.next_of("exec")["code"], Value::Null);
     Ok(())
@@ -183,7 +183,9 @@ fn with_both_the_command_finds_the_file_written_as_soon_as_it_can_be() -> Outcom
 
 #[test]
 fn options_that_mean_nothing_are_refused() {
-    let cases: [(&[&str], &str); 6] = [
+    let cases: [(&[&str], &str); 8] = [
+        (&["watch", "a:1", "--exec"], "--exec"),
+        (&["watch", "a:1", "--exec", "--"], "no command"),
         (&["watch", "--format", "text", "a:1"], "--write-file"),
         (&["watch", "--port", "9100", "a:1"], "--format"),
         (&["watch", "--write-file", "x", "--port", "9100", "a:1"], "prometheus-file-sd"),

@@ -108,6 +108,19 @@ fn watch_is_told_of_changes_of_a_file_and_waits_out_no_interval() -> Outcome {
 }
 
 #[test]
+fn watch_waits_for_a_file_that_is_not_there_yet() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let folder = directory.path().join("later");
+    let watcher = Watcher::with(&["--json", "--interval", "1d", &format!("file://{}/nodes", folder.display())]);
+    assert_eq!(watcher.next()["event"], "error", "and nothing is stale");
+    fs::create_dir(&folder)?;
+    fs::write(folder.join("new"), "a:1\n")?;
+    fs::rename(folder.join("new"), folder.join("nodes"))?;
+    assert_eq!(watcher.next(), serde_json::json!({ "event": "list", "nodes": ["a:1"] }));
+    Ok(())
+}
+
+#[test]
 fn watch_tells_a_person_what_came_and_what_went() -> Outcome {
     let directory = tempfile::tempdir()?;
     let path = directory.path().join("nodes");

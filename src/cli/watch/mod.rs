@@ -34,16 +34,17 @@ since, seconds), exec (code, signal, error), write (error). list and recovered c
 anew at each of them misses nothing. Nothing is ever written to the discovery service.
 
     $ swarm-agent watch --quiet --exec ./update-balancer --all
-    $ swarm-agent watch --quiet --write-file /etc/prometheus/nodes.json --format prometheus-file-sd --port 9100
+    $ swarm-agent watch --quiet --write-file nodes.json --format prometheus-file-sd --port 9100
 
 --exec runs a command for the first list and for each change, with the current list on its stdin: an address a line, or \
-what --format says (with --json an array). Everything behind --exec is the command; it is no line for a shell, but sh -c \
-'…' is a command. One run is made at a time, and what changes meanwhile is one more run with the newest list. A run \
+what --format says (with --json an array). Everything behind --exec is the command, also behind a first --; it is no \
+line for a shell, but sh -c '…' is a command. One run is made at a time, and what changes meanwhile is one more run with the newest list. A run \
 that fails is said and does not end the watch; there is no time limit (timeout 60 CMD has one). What it prints goes \
 where our lines go, with --json to stderr. At the end of the watch it gets SIGTERM, with all its process group, and SIGKILL 10s later.
 
 --write-file keeps a file at the current list, written to a file beside it and renamed, and only if it says something \
-else; in an outage it stays. With both, the command is run when the file is written.")]
+else; in an outage it stays. With both, the command is run when the file is written. Lines that nobody takes hold up \
+everything: --quiet is for where only the file or the command matters.")]
 pub struct Watch {
     #[command(flatten)]
     cluster: DiscoveryArgs,
@@ -51,7 +52,6 @@ pub struct Watch {
     #[arg(long)]
     json: bool,
     /// Print no lines for nodes; what goes wrong is still said on stderr
-    // a reader of stdout that takes nothing holds everything up
     #[arg(long, short)]
     quiet: bool,
     /// Read the list this often where the discovery service can't tell of changes, at least 100ms
@@ -82,10 +82,11 @@ impl Watch {
         if self.format.given() && self.write_file.is_none() && self.exec.is_empty() {
             return Err(Failure::usage("--format and --port are for --write-file and --exec".to_owned()));
         }
-        let watcher = Watcher::new(self.cluster.open()?, Policy::new(self.interval));
         let voice = Voice { json: self.json, quiet: self.quiet };
+        let runner = runner(self.exec, voice)?;
+        let watcher = Watcher::new(self.cluster.open()?, Policy::new(self.interval));
         let runtime = super::runtime()?;
-        let errands = Errands::new(self.write_file.map(Publisher::new), runner(self.exec, voice));
+        let errands = Errands::new(self.write_file.map(Publisher::new), runner);
         let outcome = runtime.block_on(watch(Session { watcher, errands, shape, voice }));
         // a reader that takes nothing, or a file that hangs, does not hold the end up
         runtime.shutdown_background();
@@ -93,10 +94,15 @@ impl Watch {
     }
 }
 
-fn runner(command: Vec<OsString>, voice: Voice) -> Option<Runner> {
+fn runner(command: Vec<OsString>, voice: Voice) -> Result<Option<Runner>, Failure> {
+    if command.is_empty() {
+        return Ok(None);
+    }
     let output = if voice.json && !voice.quiet { Output::Stderr } else { Output::Ours };
-    let mut words = command.into_iter();
-    words.next().map(|program| Runner::new(program, words.collect(), output))
+    let separated = usize::from(command[0] == "--");
+    let mut words = command.into_iter().skip(separated);
+    let program = words.next().ok_or_else(|| Failure::usage("--exec: there is no command behind --".to_owned()))?;
+    Ok(Some(Runner::new(program, words.collect(), output)))
 }
 
 async fn watch(mut session: Session) -> Result<(), Failure> {
