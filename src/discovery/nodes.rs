@@ -41,3 +41,24 @@ impl Backend for NodesBackend {
         Err(self.read_only())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::DiscoveryUrl;
+    use tokio::time::Instant;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_waits_out_its_patience() -> Result<(), Box<dyn std::error::Error>> {
+        let DiscoveryUrl::Nodes(url) = "nodes://a:1,b[1:2]:1".parse()? else { panic!("a list of nodes") };
+        let backend = NodesBackend::new(url);
+        let start = Instant::now();
+        let sight = backend.watch(Scope::Active, None).await?;
+        assert_eq!((sight.listing.nodes.len(), start.elapsed()), (3, Duration::ZERO));
+        let position = sight.position.clone().ok_or("it can be waited for")?;
+        let seen = Seen { position, patience: Duration::from_secs(55) };
+        assert_eq!(backend.watch(Scope::Active, Some(&seen)).await?, sight);
+        assert_eq!(start.elapsed(), seen.patience);
+        Ok(())
+    }
+}

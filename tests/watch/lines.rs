@@ -5,7 +5,7 @@ use crate::scene::{Again, Watcher, replace};
 use nix::sys::signal::{Signal, kill};
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant, SystemTime};
 use swarm_agent::discovery::Claim;
@@ -117,6 +117,25 @@ fn watch_waits_for_a_file_that_is_not_there_yet() -> Outcome {
     fs::write(folder.join("new"), "a:1\n")?;
     fs::rename(folder.join("new"), folder.join("nodes"))?;
     assert_eq!(watcher.next(), serde_json::json!({ "event": "list", "nodes": ["a:1"] }));
+    Ok(())
+}
+
+#[test]
+fn watch_reads_a_file_again_and_again_if_the_kernel_may_not_tell() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let path = directory.path().join("nodes");
+    fs::write(&path, "a:1\n")?;
+    // a user namespace has a limit of its own; the command takes its place, so that signals find it
+    let program = agent().get_program().to_owned();
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "sh", "-c"]);
+    command.args(["echo 0 > /proc/sys/user/max_inotify_instances && exec \"$@\"", "sh"]).arg(program);
+    command.args(["watch", "--json", "--interval", "100ms"]).arg(format!("file://{}", path.display()));
+    let watcher = Watcher::of(command);
+    assert_eq!(watcher.next()["event"], "list");
+    replace(&path, "b:1\n")?;
+    assert_eq!((watcher.next()["event"].clone(), watcher.next()["event"].clone()), ("leave".into(), "join".into()));
+    assert_eq!(watcher.end(Signal::SIGTERM).code(), Some(0));
     Ok(())
 }
 

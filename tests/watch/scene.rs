@@ -32,6 +32,10 @@ impl Watcher {
         let mut command = agent();
         // in front: what stands behind --exec belongs to the command
         command.args(["watch", "--timeout", "5s"]).args(interval).args(args);
+        Self::of(command)
+    }
+
+    pub fn of(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary under test");
         let lines = received(child.stdout.take().expect("it is piped"), false);
         let said = received(child.stderr.take().expect("it is piped"), true);

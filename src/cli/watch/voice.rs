@@ -83,13 +83,9 @@ fn count(nodes: &[NodeAddress]) -> String {
     format!("{} node{}", nodes.len(), if nodes.len() == 1 { "" } else { "s" })
 }
 
-/// The time first, then what the event is.
-fn object(time: &str, fields: Value) -> Line {
-    let mut object = json!({ "time": time });
-    if let (Some(object), Value::Object(mut fields)) = (object.as_object_mut(), fields) {
-        object.append(&mut fields);
-    }
-    Line::Result(format!("{object}\n"))
+fn object(time: &str, mut fields: Value) -> Line {
+    fields["time"] = json!(time);
+    Line::Result(format!("{fields}\n"))
 }
 
 fn event_object(event: &Event, date: impl Fn(Moment) -> SystemTime) -> Value {
