@@ -12,6 +12,7 @@ mod engine;
 mod exit;
 mod join;
 mod list;
+mod list_format;
 mod local;
 mod log;
 mod log_args;
