@@ -40,27 +40,33 @@ impl Failure {
 
     /// A discovery service that could not be asked is unavailable; one that refused gave its reason.
     pub fn discovery(error: BackendError) -> Self {
-        let (code, remedy) = match &error {
-            BackendError::Connect { .. } => {
-                (UNAVAILABLE, "; is the discovery server running there (systemctl status swarm-discovery)?")
-            }
-            BackendError::Timeout { .. } => (UNAVAILABLE, "; is it reachable from here? --timeout gives it longer"),
-            BackendError::Tls { .. } => (UNAVAILABLE, ""),
-            BackendError::Broken { .. } => (UNAVAILABLE, "; try again"),
-            BackendError::Status { status: 500.., .. } => (UNAVAILABLE, ""),
-            BackendError::Garbled { .. } => (FAILURE, "; is that the address of a discovery server?"),
-            BackendError::Status { message, .. } if message.is_empty() => {
-                (FAILURE, "; is that the address of a discovery server?")
-            }
-            BackendError::Status { .. }
-            | BackendError::Client(_)
-            | BackendError::Credentials(_)
-            | BackendError::Denied { .. }
-            | BackendError::ReadOnly { .. }
-            | BackendError::File { .. }
-            | BackendError::NoRoom { .. } => (FAILURE, ""),
-        };
+        let (code, remedy) = code_and_remedy(&error);
         Self { code, text: Some(format!("{error}{remedy}")) }
+    }
+}
+
+fn code_and_remedy(error: &BackendError) -> (u8, &'static str) {
+    match error {
+        BackendError::Connect { server, .. } if !server.starts_with("http") => (UNAVAILABLE, "; is it running there?"),
+        BackendError::Connect { .. } => {
+            (UNAVAILABLE, "; is the discovery server running there (systemctl status swarm-discovery)?")
+        }
+        BackendError::Timeout { .. } => (UNAVAILABLE, "; is it reachable from here? --timeout gives it longer"),
+        BackendError::Tls { .. } => (UNAVAILABLE, ""),
+        BackendError::Broken { .. } => (UNAVAILABLE, "; try again"),
+        BackendError::Status { status: 500.., .. } => (UNAVAILABLE, ""),
+        BackendError::Garbled { .. } => (FAILURE, "; is that the address of a discovery server?"),
+        BackendError::Status { message, .. } if message.is_empty() => {
+            (FAILURE, "; is that the address of a discovery server?")
+        }
+        BackendError::Everywhere { telling, .. } => code_and_remedy(telling),
+        BackendError::Status { .. }
+        | BackendError::Client(_)
+        | BackendError::Credentials(_)
+        | BackendError::Denied { .. }
+        | BackendError::ReadOnly { .. }
+        | BackendError::File { .. }
+        | BackendError::NoRoom { .. } => (FAILURE, ""),
     }
 }
 

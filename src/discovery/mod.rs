@@ -1,6 +1,7 @@
 //! Discovery services, one file each. An adapter makes one attempt per call, with a timeout of its
 //! own, and returns a typed error; retries belong to the caller.
 
+pub mod etcd;
 pub mod file;
 pub mod nodes;
 pub mod token;
@@ -106,6 +107,9 @@ pub enum BackendError {
     Broken { server: String, cause: String },
     #[error("{server} gave an answer that is not understood: {what}")]
     Garbled { server: String, what: String },
+    /// None of several servers did it; this says most of it.
+    #[error("{telling} ({others} more {} too)", failed(*.others))]
+    Everywhere { telling: Box<BackendError>, others: usize },
     #[error("the HTTP client can't be built: {0}")]
     Client(String),
     /// The server is not who it should be, or does not let us in.
@@ -131,6 +135,7 @@ impl BackendError {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Status { retry_after, .. } => *retry_after,
+            Self::Everywhere { telling, .. } => telling.retry_after(),
             _ => None,
         }
     }
@@ -143,6 +148,7 @@ impl BackendError {
             Self::Status { .. } => "status",
             Self::Broken { .. } => "broken",
             Self::Garbled { .. } => "garbled",
+            Self::Everywhere { telling, .. } => telling.kind(),
             Self::Client(_) => "client",
             Self::Tls { .. } => "tls",
             Self::Credentials(_) => "credentials",
@@ -158,6 +164,10 @@ fn detail(message: &str) -> String {
     if message.is_empty() { String::new() } else { format!(": {message}") }
 }
 
+fn failed(others: usize) -> &'static str {
+    if others == 1 { "server failed" } else { "servers failed" }
+}
+
 impl dyn Backend + '_ {
     /// The entries as they are now.
     pub async fn list(&self, scope: Scope) -> Result<Listing, BackendError> {
@@ -170,7 +180,7 @@ pub fn open(url: &DiscoveryUrl, way: &WayOut) -> Result<Box<dyn Backend>, Backen
     match url {
         DiscoveryUrl::Token(url) => Ok(Box::new(token::TokenBackend::new(url.clone(), way)?)),
         DiscoveryUrl::Store(url) => match url.kind {
-            StoreKind::Etcd => Err(BackendError::Client("etcd".into())),
+            StoreKind::Etcd => Ok(Box::new(etcd::EtcdBackend::new(url, way)?)),
             StoreKind::Consul => Err(BackendError::Client("consul".into())),
             StoreKind::Zookeeper => Err(BackendError::Client("zookeeper".into())),
         },

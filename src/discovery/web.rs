@@ -1,6 +1,9 @@
 //! HTTP as the backends need it: one lean client, bounded answers, errors without secrets.
 
 mod client;
+mod lines;
+
+pub use self::lines::Lines;
 
 use self::client::{Secure, Token};
 use super::BackendError;
@@ -22,9 +25,9 @@ pub struct Web {
     /// Makes the requests, and sends them if the server is spoken to without TLS. It trusts no CA.
     plain: Client,
     /// Sends them if it is spoken to over TLS: never the other one.
-    secure: Option<Renewed<Secure>>,
+    secure: Option<Arc<Renewed<Secure>>>,
     names: TlsNames,
-    access: Option<Access>,
+    access: Option<Arc<Access>>,
     server: String,
     secret: Option<String>,
     timeouts: Timeouts,
@@ -55,6 +58,16 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// One that came in another way.
+    pub fn new(status: StatusCode, body: Vec<u8>) -> Self {
+        Self { status, headers: HeaderMap::new(), body: Ok(body), retry_after: None, papers: Papers::default() }
+    }
+
+    /// What came with it, if that came whole.
+    pub fn body(&self) -> Option<&[u8]> {
+        self.body.as_deref().ok()
+    }
+
     /// The `code` of a JSON error, as our server has it.
     pub fn code(&self) -> Option<String> {
         #[derive(serde::Deserialize)]
@@ -77,7 +90,7 @@ impl Web {
         let files = way.tls.clone().unwrap_or_else(|| TlsFiles::of_the_system(TlsNames::DISCOVERY));
         let (names, timeouts) = (files.names, way.timeouts);
         let plain = client::plain(timeouts)?;
-        let secure = tls.then(|| client::secure(files, timeouts));
+        let secure = tls.then(|| Arc::new(client::secure(files, timeouts)));
         Ok(Self { plain, secure, names, access: None, server, secret, timeouts })
     }
 
@@ -86,7 +99,14 @@ impl Web {
     #[must_use]
     pub fn with_token(self, auth: &AuthFiles, header: HeaderName, words: &'static str) -> Self {
         let token = auth.token.clone().map(|path| client::token(auth.names.token, path, words));
-        Self { access: Some(Access { auth: auth.clone(), header, token }), ..self }
+        Self { access: Some(Arc::new(Access { auth: auth.clone(), header, token })), ..self }
+    }
+
+    /// Another server of the same service, over the same clients.
+    pub fn sibling(&self, server: String) -> Self {
+        let Self { plain, secure, names, access, secret, timeouts, .. } = self;
+        let (plain, secure, access) = (plain.clone(), secure.clone(), access.clone());
+        Self { plain, secure, names: *names, access, server, secret: secret.clone(), timeouts: *timeouts }
     }
 
     /// For making requests.
@@ -102,17 +122,19 @@ impl Web {
 
     /// Sends one request, for a caller to whom some failures are answers.
     pub async fn ask(&self, request: RequestBuilder, limit: usize) -> Result<Answer, BackendError> {
+        Ok(self.follow(request).await?.rest(limit).await)
+    }
+
+    /// Sends one request whose answer may go on for as long as the timeout of the request allows.
+    pub async fn follow(&self, request: RequestBuilder) -> Result<Lines<'_>, BackendError> {
         let mut request = request.build().map_err(|error| self.failed(error, &Papers::default()))?;
         let begun = Instant::now();
         let papers = self.papers().await?;
         // what reading took is part of the attempt
         let bound = request.timeout().copied().unwrap_or(self.timeouts.total);
         *request.timeout_mut() = Some(bound.saturating_sub(begun.elapsed()));
-        let mut answer = self.execute(request, &papers).await.map_err(|error| self.failed(error, &papers))?;
-        let (status, retry_after) = (answer.status(), retry_after(&answer));
-        let headers = std::mem::take(answer.headers_mut());
-        let body = self.body(&mut answer, limit, &papers).await;
-        Ok(Answer { status, headers, body, retry_after, papers })
+        let answer = self.execute(request, &papers).await.map_err(|error| self.failed(error, &papers))?;
+        Ok(Lines::new(self, answer, papers))
     }
 
     /// The same for a request that the server may answer as late as it was asked to.
@@ -181,28 +203,21 @@ impl Web {
         BackendError::NoRoom { server: self.server.clone() }
     }
 
+    pub fn no_answer(&self, within: Duration) -> BackendError {
+        BackendError::Timeout { server: self.server.clone(), timeout: within }
+    }
+
+    pub fn broken(&self, cause: impl Into<String>) -> BackendError {
+        BackendError::Broken { server: self.server.clone(), cause: cause.into() }
+    }
+
     pub fn garbled(&self, what: impl Into<String>) -> BackendError {
         BackendError::Garbled { server: self.server.clone(), what: what.into() }
     }
 
-    async fn body(&self, answer: &mut Response, limit: usize, papers: &Papers) -> Result<Vec<u8>, BackendError> {
-        let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|error| self.failed(error, papers))? {
-            if body.len() + chunk.len() > limit {
-                return Err(self.garbled(format!("it is longer than {limit} bytes")));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body)
-    }
-
     /// What the server says in its JSON error, on one line and shortened.
     fn message(&self, body: &[u8], papers: &Papers) -> Option<String> {
-        #[derive(serde::Deserialize)]
-        struct Said {
-            error: String,
-        }
-        let mut said = serde_json::from_slice::<Said>(body).ok()?.error;
+        let mut said = said(body)?;
         let token = papers.token.as_ref().map(|token| token.secret.expose());
         for secret in self.secret.as_deref().into_iter().chain(token) {
             said = said.replace(secret, "…");
@@ -253,6 +268,14 @@ impl Access {
             None => format!("set {key} to a file with a token that it knows"),
         }
     }
+}
+
+/// The text of a JSON error: `{"error": "…"}`, or as gateways of gRPC have it, `{"message": "…"}` and
+/// `{"error": {"message": "…"}}`.
+fn said(body: &[u8]) -> Option<String> {
+    let error: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let mut places = ["/error", "/message", "/error/message"].into_iter().filter_map(|place| error.pointer(place));
+    places.find_map(|text| text.as_str()).map(str::to_owned)
 }
 
 /// Whole seconds only. The date form needs a wall clock that agrees with the server's.
@@ -327,6 +350,8 @@ mod tests {
     fn a_servers_message_is_one_short_line_without_the_token() {
         let said = |text: &str| web().message(text.as_bytes(), &Papers::default());
         assert_eq!(said(r#"{"error":"no cluster s3cret\nhere","code":"x"}"#).as_deref(), Some("no cluster … here"));
+        assert_eq!(said(r#"{"code":14,"message":"no leader"}"#).as_deref(), Some("no leader"));
+        assert_eq!(said(r#"{"error":{"message":"no leader"}}"#).as_deref(), Some("no leader"));
         assert_eq!(said("<html>").as_deref(), None);
         let long = said(&format!(r#"{{"error":"{}"}}"#, "x".repeat(1000)));
         assert_eq!(long.map(|said| said.chars().count()), Some(MESSAGE_LIMIT + 1));

@@ -127,7 +127,8 @@ fn unix(date: SystemTime) -> f64 {
 #[cfg(test)]
 mod tests {
     use crate::discovery::BackendError::{
-        self, Broken, Client, Connect, Credentials, Denied, File, Garbled, NoRoom, ReadOnly, Status, Timeout, Tls,
+        self, Broken, Client, Connect, Credentials, Denied, Everywhere, File, Garbled, NoRoom, ReadOnly, Status,
+        Timeout, Tls,
     };
     use crate::model::{TlsFileFault, TlsFileProblem};
     use crate::telemetry::metrics::REQUEST_FAILURES;
@@ -152,6 +153,8 @@ mod tests {
                 ReadOnly { .. } => File { path: "/".into(), cause: text() },
                 File { .. } => NoRoom { server: server() },
                 NoRoom { .. } => return None,
+                // counted as what it tells
+                Everywhere { .. } => unreachable!("no kind of its own"),
             })
         };
         let all = std::iter::successors(Some(Connect { server: server(), cause: text() }), next);

@@ -4,8 +4,11 @@
 //! makes a test of each case. Each case has a server of its own.
 
 mod cases;
+#[path = "../tls/certs.rs"]
+mod certs;
 #[path = "../common/mod.rs"]
 mod common;
+mod etcd;
 mod ground;
 mod service;
 mod token;

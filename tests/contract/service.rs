@@ -38,11 +38,16 @@ impl Service {
     }
 
     /// As a power cut would.
-    #[expect(dead_code, reason = "for the servers to come")]
     pub fn kill(&self) -> io::Result<()> {
         let mut child = self.child();
         child.kill()?;
         child.wait().map(drop)
+    }
+
+    /// After a kill.
+    pub fn start_again(&self) -> io::Result<()> {
+        *self.child() = spawn((self.command)())?;
+        Ok(())
     }
 
     fn child(&self) -> MutexGuard<'_, Child> {
