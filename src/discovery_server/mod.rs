@@ -8,6 +8,9 @@
 //!
 //! The roster in memory answers every list and takes every beat; it shows changes after they are
 //! committed. `policy::lease` decides when an entry ends. Marks of drained nodes are in memory only.
+//!
+//! Readers that wait for a change (`feeds`) are woken by the bell of their cluster (`cluster`), and wake by themselves when
+//! its next entry may end. They then look at the list's index, and answer if it is another.
 
 mod api;
 mod clock;
