@@ -3,6 +3,7 @@
 use super::discovery_args::DiscoveryArgs;
 use super::exit::Failure;
 use super::list_format::FormatArgs;
+use super::list_long;
 use crate::discovery::Scope;
 
 /// Print the nodes of a cluster
@@ -17,6 +18,9 @@ use crate::discovery::Scope;
     $ swarm-agent list --all                      # drained nodes, too
     10.0.0.5:2375
     10.0.0.6:2375  drained: kernel update
+    $ swarm-agent list --long                     # who they are, as their agents say
+    ADDRESS        HOST  AGENT  SINCE                 ENGINE
+    10.0.0.5:2375  db1   0.1.0  2026-11-26T08:00:00Z  ABCD:EFGH:…
 
 A drained node is out of the cluster on purpose. `swarm-agent serve` and the agent's own server have room for drained \
 nodes; where a discovery service has none, --all shows the others. With --json the array then has objects with \
@@ -35,6 +39,10 @@ pub struct List {
     /// Print drained nodes too, behind the others
     #[arg(long)]
     all: bool,
+    /// Print who each node is, where the discovery service has room for that: host, agent's version, since when, engine's
+    /// id; with --json, objects with address and record (an object or null)
+    #[arg(long, conflicts_with_all = ["all", "format", "port"])]
+    long: bool,
     /// Print a JSON array of strings; with --all, of objects: --format json
     #[arg(long, conflicts_with = "format")]
     json: bool,
@@ -47,7 +55,11 @@ impl List {
         let shape = self.format.shape(self.json)?;
         let backend = self.cluster.open()?;
         let runtime = super::runtime()?;
-        let scope = if self.all { Scope::All } else { Scope::Active };
+        let scope = match (self.all, self.long) {
+            (true, _) => Scope::All,
+            (_, true) => Scope::Records,
+            _ => Scope::Active,
+        };
         let listing = runtime.block_on(backend.list(scope));
         // a file that hangs does not hold the end up
         runtime.shutdown_background();
@@ -55,6 +67,10 @@ impl List {
         for entry in &listing.unreadable {
             super::remark(&format!("warning: skipped an entry: {entry}"));
         }
-        super::print(&shape.write(&listing, self.all))
+        super::print(&match (self.long, self.json) {
+            (false, _) => shape.write(&listing, self.all),
+            (true, false) => list_long::columns(&listing),
+            (true, true) => list_long::objects(&listing),
+        })
     }
 }

@@ -13,6 +13,7 @@ mod exit;
 mod join;
 mod list;
 mod list_format;
+mod list_long;
 mod local;
 mod log;
 mod log_args;
