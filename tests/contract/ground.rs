@@ -49,9 +49,15 @@ impl Ground {
         Launcher(self.holder.as_ref().map(|holder| holder.id().to_string()))
     }
 
-    /// A port that nobody has. In a namespace of their own any will do.
+    /// A port that nobody has, and none of those that connections get: one could take it before the server does.
     pub fn port(&self) -> std::io::Result<u16> {
-        Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+        for _ in 0..1000 {
+            let port = rand::random_range(10_000..32_768);
+            if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+                return Ok(port);
+            }
+        }
+        Err(std::io::Error::other("no port is free"))
     }
 
     /// From now on every packet is lost, without a word.

@@ -2,15 +2,16 @@
 //!
 //! | | request |
 //! | --- | --- |
-//! | first beat | `lease/grant`, then one `kv/txn`: put the key under the lease, delete the mark, read the key |
-//! | later beats | `lease/keepalive`, then a `kv/txn` that only reads: the key is ours, there is no mark |
+//! | first beat | `lease/grant`, then one `kv/txn`: put the keys under the lease, delete the mark, read the keys |
+//! | later beats | `lease/keepalive`, then a `kv/txn` that only reads: the keys are ours, there is no mark |
 //! | deregister | `lease/revoke`: the key goes with its lease |
 //! | list | one `kv/txn` that reads the folders |
 //! | watch | `watch`, from the revision behind that of the list; then the list again |
 //!
-//! Keys are `PREFIX/docker/swarm/nodes/ADDRESS`, with the address as the value, `…/records/ADDRESS`, with who the node is, and
-//! `…/drained/ADDRESS`, with the reason. A node and its record have one lease, a mark has its own. A lease is granted for the ttl; when it has ended, or the key is gone or under another
-//! lease, the same beat claims it anew. A put takes the key from the lease it was under, so that nobody's end takes ours.
+//! Keys are `PREFIX/docker/swarm/nodes/ADDRESS`, with the address as the value, `…/records/ADDRESS`, with what is recorded of
+//! the node, and `…/drained/ADDRESS`, with the reason. The first two have one lease, a mark has its own. A lease is granted
+//! for the ttl; when it has ended, or a key is gone or under another lease, the same beat claims it anew. A put takes the
+//! key from the lease it was under, so that nobody's end takes ours.
 
 mod changes;
 mod fault;
@@ -23,7 +24,7 @@ use crate::model::{Entry, Folder, Hold, NodeAddress, StoreUrl, Unreadable, WayOu
 use changes::Wait;
 use fault::Trouble;
 use members::{Call, Members};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -48,43 +49,32 @@ struct Lease {
     seconds: u64,
 }
 
-/// A key as it is to be.
-struct Wanted<'k> {
-    key: String,
-    value: &'k str,
-    /// A key that must not be there beside it.
-    displaces: Option<String>,
-    /// A key and its value that are to be there beside it, under the same lease.
-    record: Option<(String, String)>,
-}
-
-/// What there is of a key.
-enum Found {
-    Nothing,
-    OldRecord,
-    All,
+/// Keys as they are to be, all under one lease.
+struct Wanted {
+    /// With their values; the first is what it is about.
+    keys: Vec<(String, String)>,
+    /// These must not be there.
+    gone: Vec<String>,
 }
 
 impl EtcdBackend {
     pub fn new(url: &StoreUrl, way: &WayOut) -> Result<Self, BackendError> {
-        let [nodes, drained, records] =
-            [Folder::Nodes, Folder::Drained, Folder::Records].map(|folder| url.folder(folder));
+        let [nodes, drained, records] = [Folder::Nodes, Folder::Drained, Folder::Records].map(|name| url.folder(name));
         let place = nodes.rsplit_once('/').map_or(nodes.as_str(), |(place, _)| place).to_owned();
         let members = Members::new(url, place, way)?;
         Ok(Self { members, nodes, drained, records, leases: Mutex::default() })
     }
 
-    /// Renews the lease and sees that the key is there under it; or makes both anew.
-    async fn keep(&self, wanted: &Wanted<'_>, held: Option<Lease>, seconds: u64) -> Result<Lease, Trouble> {
+    /// Renews the lease and sees that the keys are there under it; or makes all of it anew. `name` is what it is about.
+    async fn keep(&self, name: &str, wanted: &Wanted, held: Option<Lease>, seconds: u64) -> Result<Lease, Trouble> {
         let call = self.members.call();
-        let known = self.leases().get(&wanted.key).copied();
-        // a lease can't be changed, so a key whose ttl was moves to another one
+        let known = self.leases().get(name).copied();
+        // a lease can't be changed: for another ttl, the keys move to another one
         for lease in [held, known].into_iter().flatten().filter(|lease| lease.seconds == seconds) {
             if renew(&call, lease).await? {
-                match look_at(&call, wanted, lease).await? {
-                    Found::All => {}
-                    Found::OldRecord => record(&call, wanted, lease).await?,
-                    Found::Nothing => claim(&call, wanted, lease).await?,
+                let amendments = wanted.amendments(&call, lease).await?;
+                if !amendments.is_empty() {
+                    wanted.claim(&call, lease, amendments).await?;
                 }
                 return Ok(lease);
             }
@@ -92,8 +82,8 @@ impl EtcdBackend {
         let Granted { id } = call.ask("lease/grant", json!({"TTL": seconds.to_string()})).await?;
         let lease = Lease { id, seconds };
         // until the caller knows of it
-        self.leases().insert(wanted.key.clone(), lease);
-        claim(&call, wanted, lease).await?;
+        self.leases().insert(name.to_owned(), lease);
+        wanted.claim(&call, lease, wanted.all(lease)).await?;
         Ok(lease)
     }
 
@@ -110,18 +100,6 @@ impl EtcdBackend {
         }
     }
 
-    fn node(&self, address: &NodeAddress) -> String {
-        format!("{}/{address}", self.nodes)
-    }
-
-    fn record(&self, address: &NodeAddress) -> String {
-        format!("{}/{address}", self.records)
-    }
-
-    fn mark(&self, address: &NodeAddress) -> String {
-        format!("{}/{address}", self.drained)
-    }
-
     fn leases(&self) -> MutexGuard<'_, HashMap<String, Lease>> {
         self.leases.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -130,28 +108,34 @@ impl EtcdBackend {
 #[async_trait::async_trait]
 impl Backend for EtcdBackend {
     async fn register(&self, claim: &Claim<'_>) -> Result<Option<Hold>, BackendError> {
-        let value = claim.address.to_string();
-        let record = claim.record.map(|record| (self.record(claim.address), record.to_json()));
-        let displaces = Some(self.mark(claim.address));
-        let wanted = Wanted { key: self.node(claim.address), value: &value, displaces, record };
+        let (node, record) = (key(&self.nodes, claim.address), key(&self.records, claim.address));
+        let mut wanted = Wanted {
+            keys: vec![(node.clone(), claim.address.to_string())],
+            gone: vec![key(&self.drained, claim.address)],
+        };
+        match claim.record {
+            Some(own) => wanted.keys.push((record, own.to_json())),
+            // whose it is, it says nothing of us
+            None => wanted.gone.push(record),
+        }
         let held = claim.hold.and_then(Lease::of);
-        let lease = self.keep(&wanted, held, whole_seconds(claim.ttl)).await.map_err(Trouble::into_error)?;
-        self.leases().remove(&wanted.key);
+        let lease = self.keep(&node, &wanted, held, whole_seconds(claim.ttl)).await.map_err(Trouble::into_error)?;
+        self.leases().remove(&node);
         Ok(Some(Hold(lease.to_string())))
     }
 
     async fn deregister(&self, address: &NodeAddress, hold: Option<&Hold>) -> Result<(), BackendError> {
-        let (call, key, held) = (self.members.call(), self.node(address), hold.and_then(Lease::of));
-        let known = self.leases().get(&key).copied();
+        let (call, node, held) = (self.members.call(), key(&self.nodes, address), hold.and_then(Lease::of));
+        let known = self.leases().get(&node).copied();
         for lease in [held, known].into_iter().flatten() {
-            // What is there under another lease is somebody else's by now, who has this address.
+            // what is there under another lease is somebody else's by now, who has this address
             revoke(&call, lease).await.map_err(Trouble::into_error)?;
         }
         if held.is_none() {
-            let delete = vec![wire::delete(&key), wire::delete(&self.record(address))];
-            let _: Done = call.ask("kv/txn", wire::transaction(delete)).await.map_err(Trouble::into_error)?;
+            let keys = vec![wire::delete(&node), wire::delete(&key(&self.records, address))];
+            let _: Done = call.ask("kv/txn", wire::transaction(keys)).await.map_err(Trouble::into_error)?;
         }
-        self.leases().remove(&key);
+        self.leases().remove(&node);
         Ok(())
     }
 
@@ -166,17 +150,8 @@ impl Backend for EtcdBackend {
         let done = self.look(&folders).await.map_err(Trouble::into_error)?;
         let position = Position(done.header.revision.to_string());
         let mut ranges = done.ranges();
-        let (nodes, beside) = (ranges.next().unwrap_or_default(), ranges.next().unwrap_or_default());
-        let listing = match scope {
-            Scope::Active | Scope::All => self.listing(nodes, beside),
-            Scope::Records => {
-                let record = |kv: &Kv| (name(&kv.key, &self.records).to_owned(), kv.value.clone());
-                let records: Vec<(String, String)> = beside.iter().map(record).collect();
-                let records = records.iter().map(|(address, record)| (address.as_str(), record.as_bytes()));
-                self.listing(nodes, Vec::new()).with_records(records)
-            }
-        };
-        Ok(Sight { listing, position: Some(position) })
+        let (nodes, others) = (ranges.next().unwrap_or_default(), ranges.next().unwrap_or_default());
+        Ok(Sight { listing: self.listing(scope, nodes, &others), position: Some(position) })
     }
 
     async fn mark_drained(
@@ -185,21 +160,30 @@ impl Backend for EtcdBackend {
         reason: Option<&str>,
         ttl: Duration,
     ) -> Result<(), BackendError> {
-        let wanted =
-            Wanted { key: self.mark(address), value: reason.unwrap_or_default(), displaces: None, record: None };
-        self.keep(&wanted, None, whole_seconds(ttl)).await.map(drop).map_err(Trouble::into_error)
+        let mark = key(&self.drained, address);
+        let keys = vec![(mark.clone(), reason.unwrap_or_default().to_owned())];
+        self.keep(&mark, &Wanted { keys, gone: Vec::new() }, None, whole_seconds(ttl))
+            .await
+            .map(drop)
+            .map_err(Trouble::into_error)
     }
 }
 
 impl EtcdBackend {
-    fn listing(&self, nodes: Vec<Kv>, drained: Vec<Kv>) -> Listing {
+    /// `others` are what the scope asks for beside the nodes.
+    fn listing(&self, scope: Scope, nodes: Vec<Kv>, others: &[Kv]) -> Listing {
         // the value is what counts; a key without one says at least where it is
         let (nodes, empty): (Vec<_>, Vec<_>) = nodes.into_iter().partition(|kv| !kv.value.trim().is_empty());
-        let drained = drained.into_iter().map(|kv| Entry::Drained {
-            address: name(&kv.key, &self.drained).to_owned(),
-            reason: Some(kv.value.trim()).filter(|reason| !reason.is_empty()).map(str::to_owned),
-        });
-        let mut listing = Listing::of_entries(nodes.into_iter().map(|kv| Entry::Active(kv.value)).chain(drained));
+        let nodes = nodes.into_iter().map(|kv| Entry::Active(kv.value));
+        let mut listing = match scope {
+            Scope::Active => Listing::of_entries(nodes),
+            Scope::All => Listing::of_entries(nodes.chain(others.iter().map(|kv| Entry::Drained {
+                address: name(&kv.key, &self.drained).to_owned(),
+                reason: Some(kv.value.trim()).filter(|reason| !reason.is_empty()).map(str::to_owned),
+            }))),
+            Scope::Records => Listing::of_entries(nodes)
+                .with_records(others.iter().map(|kv| (name(&kv.key, &self.records), kv.value.as_bytes()))),
+        };
         listing.unreadable.extend(empty.iter().map(|kv| Unreadable {
             entry: name(&kv.key, &self.nodes).to_owned(),
             why: "the key has no value".to_owned(),
@@ -208,8 +192,45 @@ impl EtcdBackend {
     }
 }
 
+fn key(folder: &str, address: &NodeAddress) -> String {
+    format!("{folder}/{address}")
+}
+
 fn name<'k>(key: &'k str, folder: &str) -> &'k str {
     key.strip_prefix(folder).map_or(key, |name| name.trim_start_matches('/'))
+}
+
+impl Wanted {
+    /// What makes it so, whatever is there.
+    fn all(&self, lease: Lease) -> Vec<Value> {
+        let puts = self.keys.iter().map(|(key, value)| wire::put(key, value, lease.id));
+        puts.chain(self.gone.iter().map(|key| wire::delete(key))).collect()
+    }
+
+    /// What is missing from that. To find out writes nothing, so that no watcher is woken.
+    async fn amendments(&self, call: &Call<'_>, lease: Lease) -> Result<Vec<Value>, Trouble> {
+        let ranges = self.keys.iter().map(|(key, _)| key).chain(&self.gone).map(|key| wire::range(key)).collect();
+        let done: Done = call.ask("kv/txn", wire::transaction(ranges)).await?;
+        let found: Vec<_> = done.ranges().collect();
+        let right = |at: usize| match (found.get(at), self.keys.get(at)) {
+            (Some(found), Some((_, value))) => is_ours(found, value, lease),
+            (Some(found), None) => found.is_empty(),
+            (None, _) => false,
+        };
+        let all = self.all(lease).into_iter().enumerate();
+        Ok(all.filter(|(at, _)| !right(*at)).map(|(_, request)| request).collect())
+    }
+
+    /// All of it or nothing, and proves that it is so.
+    async fn claim(&self, call: &Call<'_>, lease: Lease, mut requests: Vec<Value>) -> Result<(), Trouble> {
+        requests.extend(self.keys.iter().map(|(key, _)| wire::range(key)));
+        let done: Done = call.ask("kv/txn", wire::transaction(requests)).await?;
+        let mut found = done.ranges();
+        if self.keys.iter().all(|(_, value)| found.next().is_some_and(|found| is_ours(&found, value, lease))) {
+            return Ok(());
+        }
+        Err(Trouble::Elsewhere(call.garbled("what was put in does not come back")))
+    }
 }
 
 /// Whether the lease is still there.
@@ -218,40 +239,6 @@ async fn renew(call: &Call<'_>, lease: Lease) -> Result<bool, Trouble> {
         Ok(Kept { result }) => Ok(result.ttl > 0),
         Err(Trouble::NoLease(_)) => Ok(false),
         Err(trouble) => Err(trouble),
-    }
-}
-
-/// Writes nothing, so that no watcher is woken.
-async fn look_at(call: &Call<'_>, wanted: &Wanted<'_>, lease: Lease) -> Result<Found, Trouble> {
-    let record = wanted.record.as_ref();
-    let keys = [Some(&wanted.key), record.map(|(key, _)| key), wanted.displaces.as_ref()].into_iter().flatten();
-    let done: Done = call.ask("kv/txn", wire::transaction(keys.map(|key| wire::range(key)).collect())).await?;
-    let mut ranges = done.ranges();
-    let ours = ranges.next().is_some_and(|found| is_ours(&found, wanted.value, lease));
-    let recorded = record.is_none_or(|(_, value)| ranges.next().is_some_and(|found| is_ours(&found, value, lease)));
-    Ok(match ours && ranges.all(|displaced| displaced.is_empty()) {
-        false => Found::Nothing,
-        true if recorded => Found::All,
-        true => Found::OldRecord,
-    })
-}
-
-/// Touches no key that a watcher of nodes watches.
-async fn record(call: &Call<'_>, wanted: &Wanted<'_>, lease: Lease) -> Result<(), Trouble> {
-    let put = wanted.record.iter().map(|(key, value)| wire::put(key, value, lease.id));
-    let _: Done = call.ask("kv/txn", wire::transaction(put.collect())).await?;
-    Ok(())
-}
-
-async fn claim(call: &Call<'_>, wanted: &Wanted<'_>, lease: Lease) -> Result<(), Trouble> {
-    let put = wire::put(&wanted.key, wanted.value, lease.id);
-    let delete = wanted.displaces.as_ref().map(|key| wire::delete(key));
-    let record = wanted.record.as_ref().map(|(key, value)| wire::put(key, value, lease.id));
-    let requests = [Some(put), record, delete, Some(wire::range(&wanted.key))].into_iter().flatten().collect();
-    let done: Done = call.ask("kv/txn", wire::transaction(requests)).await?;
-    match done.ranges().next() {
-        Some(found) if is_ours(&found, wanted.value, lease) => Ok(()),
-        _ => Err(Trouble::Elsewhere(call.garbled("what was put in does not come back"))),
     }
 }
 

@@ -123,7 +123,7 @@ fn entries_that_make_no_sense_come_apart() -> Result<(), Box<dyn std::error::Err
     let crate::model::DiscoveryUrl::Store(url) = url else { panic!("{url:?}") };
     let backend = EtcdBackend::new(&url, &way())?;
     let [nodes, drained] = <[_; 2]>::try_from(ranges).map_err(|_| "two ranges")?;
-    let listing = backend.listing(nodes, drained);
+    let listing = backend.listing(Scope::All, nodes, &drained);
     assert_eq!(listing.nodes.iter().map(ToString::to_string).collect::<Vec<_>>(), ["a:1"]);
     assert_eq!(listing.drained.iter().map(ToString::to_string).collect::<Vec<_>>(), ["c:1  drained: why"]);
     let skipped: Vec<_> = listing.unreadable.iter().map(|skipped| skipped.entry.as_str()).collect();

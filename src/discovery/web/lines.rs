@@ -40,8 +40,8 @@ impl<'w> Lines<'w> {
     /// All that is left of it, if it is no longer than `limit`.
     pub async fn rest(mut self, limit: usize) -> Answer {
         let (status, retry_after) = (self.answer.status(), retry_after(&self.answer));
-        let body = self.all(limit).await;
         let headers = std::mem::take(self.answer.headers_mut());
+        let body = self.all(limit).await;
         Answer { status, headers, body, retry_after, papers: self.papers }
     }
 

@@ -6,6 +6,7 @@ use crate::{Cluster, Subject};
 use std::error::Error;
 use std::time::Duration;
 use swarm_agent::discovery::{Claim, Position, Scope, Seen, Sight};
+use swarm_agent::model::NodeRecord;
 
 const NODE: &str = "10.0.0.1:2375";
 
@@ -82,5 +83,30 @@ async fn marks_wake_who_watches_all_and_nobody_else() -> Outcome {
     let again = backend.watch(Scope::All, Some(&all)).await?;
     assert_eq!(again.position, Some(all.position));
     assert!(shown(&backend.watch(Scope::Active, Some(&active)).await?).is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_a_node_is_wakes_nobody_who_watches_the_nodes() -> Outcome {
+    let (_etcd, cluster) = some().await?;
+    let (backend, watcher, node, other) = (cluster.open(), cluster.open(), address(NODE), address("10.0.0.2:2375"));
+    let mut record = NodeRecord {
+        since: "2026-11-26T08:00:00Z".into(),
+        node: "0123456789abcdef0123456789abcdef".into(),
+        boot: "fedcba9876543210fedcba9876543210".into(),
+        engine: "ABCD:EFGH".into(),
+        version: "0.1.0".into(),
+        hostname: "db1".into(),
+    };
+    let hold = backend.register(&Claim { record: Some(&record), ..Claim::new(&node, TTL) }).await?;
+    let seen = from(watcher.watch(Scope::Active, None).await?.position)?;
+    record.version = "0.2.0".into();
+    let (sight, ()) = tokio::try_join!(watcher.watch(Scope::Active, Some(&seen)), async {
+        backend.register(&Claim { hold: hold.as_ref(), record: Some(&record), ..Claim::new(&node, TTL) }).await?;
+        backend.register(&Claim::new(&other, TTL)).await.map(drop)
+    })?;
+    assert_eq!(shown(&sight), [NODE, "10.0.0.2:2375"], "the first change of the nodes");
+    let listing = watcher.list(Scope::Records).await?;
+    assert_eq!(listing.records.iter().map(|known| known.record.version.as_str()).collect::<Vec<_>>(), ["0.2.0"]);
     Ok(())
 }
