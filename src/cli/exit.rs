@@ -55,7 +55,9 @@ impl Failure {
             | BackendError::Client(_)
             | BackendError::ReadOnly { .. }
             | BackendError::File { .. }
-            | BackendError::NoRoom { .. } => (FAILURE, ""),
+            | BackendError::NoRoom { .. }
+            | BackendError::Denied { .. }
+            | BackendError::Held { .. } => (FAILURE, ""),
         };
         Self { code, text: Some(format!("{error}{remedy}")) }
     }

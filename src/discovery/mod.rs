@@ -1,6 +1,7 @@
 //! Discovery services, one file each. An adapter makes one attempt per call, with a timeout of its
 //! own, and returns a typed error; retries belong to the caller.
 
+pub mod consul;
 pub mod file;
 pub mod nodes;
 pub mod token;
@@ -111,6 +112,12 @@ pub enum BackendError {
     /// The service can register nodes, but not say of one that it is drained.
     #[error("{server} has no room for drained nodes")]
     NoRoom { server: String },
+    /// Who we are to the service may not do this.
+    #[error("{server} refuses: {message}; {remedy}")]
+    Denied { server: String, message: String, remedy: String },
+    /// The entry is there because of somebody else.
+    #[error("{entry} is held at {server} by {holder}")]
+    Held { server: String, entry: String, holder: String },
 }
 
 impl BackendError {
@@ -134,6 +141,8 @@ impl BackendError {
             Self::ReadOnly { .. } => "read_only",
             Self::File { .. } => "file",
             Self::NoRoom { .. } => "no_room",
+            Self::Denied { .. } => "denied",
+            Self::Held { .. } => "held",
         }
     }
 }
@@ -155,7 +164,7 @@ pub fn open(url: &DiscoveryUrl, way: &WayOut) -> Result<Box<dyn Backend>, Backen
         DiscoveryUrl::Token(url) => Ok(Box::new(token::TokenBackend::new(url.clone(), way)?)),
         DiscoveryUrl::Store(url) => match url.kind {
             StoreKind::Etcd => Err(BackendError::Client("etcd".into())),
-            StoreKind::Consul => Err(BackendError::Client("consul".into())),
+            StoreKind::Consul => Ok(Box::new(consul::ConsulBackend::new(url.clone(), way)?)),
             StoreKind::Zookeeper => Err(BackendError::Client("zookeeper".into())),
         },
         DiscoveryUrl::Nodes(url) => Ok(Box::new(nodes::NodesBackend::new(url.clone()))),

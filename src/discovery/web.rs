@@ -2,7 +2,7 @@
 
 use super::BackendError;
 use crate::model::{Timeouts, WayOut};
-use reqwest::header::RETRY_AFTER;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use std::error::Error;
 use std::sync::Arc;
@@ -25,6 +25,7 @@ pub struct Web {
 /// What came back for a request, success or not.
 pub struct Answer {
     pub status: StatusCode,
+    headers: HeaderMap,
     body: Result<Vec<u8>, BackendError>,
     retry_after: Option<Duration>,
 }
@@ -37,6 +38,15 @@ impl Answer {
             code: String,
         }
         serde_json::from_slice::<Coded>(self.body.as_ref().ok()?).ok().map(|said| said.code)
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The body, success or not.
+    pub fn body(self) -> Result<Vec<u8>, BackendError> {
+        self.body
     }
 }
 
@@ -58,20 +68,55 @@ impl Web {
 
     /// Sends one request, for a caller to whom some failures are answers.
     pub async fn ask(&self, request: RequestBuilder, limit: usize) -> Result<Answer, BackendError> {
-        let mut answer = request.send().await.map_err(|error| self.failed(error))?;
+        self.ask_within(self.timeouts.total, request, limit).await
+    }
+
+    /// The same for a server that may take its time: `total` bounds the attempt instead of the usual bound.
+    pub async fn ask_within(
+        &self,
+        total: Duration,
+        request: RequestBuilder,
+        limit: usize,
+    ) -> Result<Answer, BackendError> {
+        let sent = request.timeout(total).send().await;
+        let mut answer = sent.map_err(|error| self.failed(error, total))?;
         let (status, retry_after) = (answer.status(), retry_after(&answer));
-        Ok(Answer { status, body: self.body(&mut answer, limit).await, retry_after })
+        let headers = std::mem::take(answer.headers_mut());
+        Ok(Answer { status, headers, body: self.body(&mut answer, limit, total).await, retry_after })
     }
 
     /// The body of a 2xx answer.
     pub fn success(&self, answer: Answer) -> Result<Vec<u8>, BackendError> {
-        let Answer { status, body, retry_after } = answer;
-        if status.is_success() {
-            return body;
+        if answer.status.is_success() {
+            return answer.body;
         }
         // the status says enough: a body that broke or is too long takes nothing away from it
-        let message = body.ok().and_then(|body| self.message(&body)).unwrap_or_default();
-        Err(BackendError::Status { server: self.server.clone(), status: status.as_u16(), message, retry_after })
+        let message = answer.body.as_ref().ok().and_then(|body| self.message(body));
+        Err(self.refused(answer.status, message, answer.retry_after))
+    }
+
+    /// The same of a server that explains itself in plain text; `secret` is blanked out of that, too.
+    pub fn plain_success(&self, answer: Answer, secret: Option<&str>) -> Result<Vec<u8>, BackendError> {
+        if answer.status.is_success() {
+            return answer.body;
+        }
+        let plain = answer.header(CONTENT_TYPE.as_str()).is_some_and(|kind| kind.starts_with("text/plain"));
+        let body = answer.body.as_ref().ok().filter(|_| plain);
+        let message = body.map(|body| {
+            let said = String::from_utf8_lossy(body);
+            self.line(&secret.map_or(said.to_string(), |secret| said.replace(secret, "…")))
+        });
+        Err(self.refused(answer.status, message, answer.retry_after))
+    }
+
+    /// An answer that is no success, with the words of the server.
+    pub fn failure(&self, status: StatusCode, said: Option<&str>) -> BackendError {
+        self.refused(status, said.map(|said| self.line(said)), None)
+    }
+
+    fn refused(&self, status: StatusCode, message: Option<String>, retry_after: Option<Duration>) -> BackendError {
+        let (server, status) = (self.server.clone(), status.as_u16());
+        BackendError::Status { server, status, message: message.unwrap_or_default(), retry_after }
     }
 
     pub fn no_room(&self) -> BackendError {
@@ -82,9 +127,9 @@ impl Web {
         BackendError::Garbled { server: self.server.clone(), what: what.into() }
     }
 
-    async fn body(&self, answer: &mut Response, limit: usize) -> Result<Vec<u8>, BackendError> {
+    async fn body(&self, answer: &mut Response, limit: usize, total: Duration) -> Result<Vec<u8>, BackendError> {
         let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|error| self.failed(error))? {
+        while let Some(chunk) = answer.chunk().await.map_err(|error| self.failed(error, total))? {
             if body.len() + chunk.len() > limit {
                 return Err(self.garbled(format!("it is longer than {limit} bytes")));
             }
@@ -99,23 +144,24 @@ impl Web {
         struct Said {
             error: String,
         }
-        let mut said = serde_json::from_slice::<Said>(body).ok()?.error;
-        if let Some(secret) = &self.secret {
-            said = said.replace(secret, "…");
-        }
-        let line = said.chars().map(|c| if c.is_control() { ' ' } else { c });
+        Some(self.line(&serde_json::from_slice::<Said>(body).ok()?.error))
+    }
+
+    fn line(&self, said: &str) -> String {
+        let said = self.secret.as_ref().map_or(said.to_owned(), |secret| said.replace(secret, "…"));
+        let line = said.trim_end().chars().map(|c| if c.is_control() { ' ' } else { c });
         let mut short: String = line.clone().take(MESSAGE_LIMIT).collect();
         if line.count() > MESSAGE_LIMIT {
             short.push('…');
         }
-        Some(short)
+        short
     }
 
-    fn failed(&self, error: reqwest::Error) -> BackendError {
+    fn failed(&self, error: reqwest::Error, total: Duration) -> BackendError {
         let server = self.server.clone();
         if error.is_timeout() {
-            let timeout = if error.is_connect() { self.timeouts.connect } else { self.timeouts.total };
-            return BackendError::Timeout { server, timeout: timeout.min(self.timeouts.total) };
+            let timeout = if error.is_connect() { self.timeouts.connect } else { total };
+            return BackendError::Timeout { server, timeout: timeout.min(total) };
         }
         let cause = cause(&error);
         if error.is_builder() {

@@ -127,7 +127,7 @@ fn unix(date: SystemTime) -> f64 {
 #[cfg(test)]
 mod tests {
     use crate::discovery::BackendError::{
-        self, Broken, Client, Connect, File, Garbled, NoRoom, ReadOnly, Status, Timeout,
+        self, Broken, Client, Connect, Denied, File, Garbled, Held, NoRoom, ReadOnly, Status, Timeout,
     };
     use crate::telemetry::metrics::REQUEST_FAILURES;
     use std::time::Duration;
@@ -145,7 +145,9 @@ mod tests {
                 Client(_) => ReadOnly { list: text() },
                 ReadOnly { .. } => File { path: "/".into(), cause: text() },
                 File { .. } => NoRoom { server: server() },
-                NoRoom { .. } => return None,
+                NoRoom { .. } => Denied { server: server(), message: text(), remedy: text() },
+                Denied { .. } => Held { server: server(), entry: text(), holder: text() },
+                Held { .. } => return None,
             })
         };
         let all = std::iter::successors(Some(Connect { server: server(), cause: text() }), next);
