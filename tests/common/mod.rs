@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use swarm_agent::discovery::{Backend, Scope, token};
-use swarm_agent::model::{DiscoveryUrl, NodeAddress, ServerUrl, Timeouts, WayOut};
+use swarm_agent::model::{DiscoveryUrl, NodeAddress, ServerUrl, Timeouts, TokenUrl, WayOut};
 
 pub type Outcome = Result<(), Box<dyn std::error::Error>>;
 
@@ -23,12 +23,17 @@ pub fn way() -> WayOut {
 
 pub fn agent() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_swarm-agent"));
+    clean(&mut command);
+    command
+}
+
+/// Takes away what this host says about itself.
+pub fn clean(command: &mut Command) {
     for name in ["STATE_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_USEC", "SWARM_DISCOVERY"] {
         command.env_remove(name);
     }
     // this host's own configuration is none of the tests' business
     command.env("SWARM_AGENT_CONFIG_ROOT", "/nonexistent");
-    command
 }
 
 pub fn serve(directory: &Path) -> Command {
@@ -108,6 +113,13 @@ impl Drop for Server {
 pub fn backend(server: SocketAddr, token: &str) -> Box<dyn Backend> {
     let url: DiscoveryUrl = format!("http://{server}/v1/clusters/{token}").parse().expect("a discovery URL");
     swarm_agent::discovery::open(&url, &way()).expect("a client")
+}
+
+/// A new cluster at a server of ours.
+pub async fn cluster_at(server: SocketAddr) -> DiscoveryUrl {
+    let url: ServerUrl = format!("http://{server}").parse().expect("a server URL");
+    let token = token::create(&url, &way()).await.expect("a new cluster");
+    DiscoveryUrl::Token(TokenUrl { server: url, token })
 }
 
 pub async fn listed(backend: &dyn Backend) -> Vec<String> {
