@@ -22,7 +22,10 @@ impl Service {
     /// Ends it in an orderly way, and starts it again. The new one may not answer yet.
     pub fn restart(&self) -> io::Result<()> {
         let mut child = self.child();
-        signal(&child, Signal::SIGTERM)?;
+        // one that was killed is not signalled
+        if child.try_wait()?.is_none() {
+            signal(&child, Signal::SIGTERM)?;
+        }
         child.wait()?;
         *child = spawn((self.command)())?;
         Ok(())
@@ -38,7 +41,6 @@ impl Service {
     }
 
     /// As a power cut would.
-    #[expect(dead_code, reason = "for the servers to come")]
     pub fn kill(&self) -> io::Result<()> {
         let mut child = self.child();
         child.kill()?;
