@@ -40,6 +40,10 @@ impl Service {
         signal(&self.child(), Signal::SIGCONT)
     }
 
+    pub fn lives(&self) -> bool {
+        matches!(self.child().try_wait(), Ok(None))
+    }
+
     /// As a power cut would.
     pub fn kill(&self) -> io::Result<()> {
         let mut child = self.child();

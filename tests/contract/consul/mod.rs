@@ -33,10 +33,7 @@ async fn start(ground: &Ground) -> Result<Guarded, Box<dyn Error>> {
     std::fs::write(&certificate, key.cert.pem())?;
     std::fs::write(&private, key.signing_key.serialize_pem())?;
     let https = SocketAddr::new(ground.ip, ground.port()?);
-    let more = format!(
-        "ports {{ https = {} }} cert_file = {certificate:?}, key_file = {private:?}, verify_incoming = false",
-        https.port()
-    );
+    let more = format!("ports {{ https = {} }}\ncert_file = {certificate:?}\nkey_file = {private:?}", https.port());
     Ok(Guarded { consul: Consul::guarded(ground, &more).await?, https, _tls: tls })
 }
 

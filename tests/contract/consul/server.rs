@@ -15,6 +15,11 @@ const MASTER: &str = "5eed5eed-0000-4000-8000-000000000001";
 /// What the README says that an agent needs, for a cluster below `team/`.
 const RULES: &str = r#"key_prefix "team/docker/swarm/" { policy = "write" } session_prefix "" { policy = "write" }"#;
 
+/// A server that keeps everything on its disk, and is alone.
+pub const LASTING: &[&str] = &["-server", "-bootstrap-expect", "1"];
+/// It leads within two seconds.
+pub const FAST: &str = "performance { raft_multiplier = 1 }";
+
 pub struct Consul {
     pub address: SocketAddr,
     pub service: Service,
@@ -62,8 +67,8 @@ impl Consul {
     /// A server that lets nobody do anything, save for those with a token. The agent's may do what it needs.
     pub async fn guarded(ground: &Ground, more: &str) -> Result<Self, Box<dyn Error>> {
         let acl =
-            format!(r#"acl {{ enabled = true, default_policy = "deny", tokens {{ master = "{MASTER}" }} }} {more}"#);
-        let mut consul = Self::start(ground, &["-dev"], &acl).await?;
+            format!("acl {{ enabled = true, default_policy = \"deny\", tokens {{ master = \"{MASTER}\" }} }}\n{more}");
+        let mut consul = Self::start(ground, LASTING, &format!("{FAST}\n{acl}")).await?;
         consul.until_it_leads().await;
         let token = consul.token_for(RULES).await;
         consul.token = Some(consul.file("token", &token)?);
@@ -75,14 +80,15 @@ impl Consul {
         let (program, directory) = (program()?, tempfile::tempdir()?);
         let (ip, http, serf, server) = (ground.ip, ground.port()?, ground.port()?, ground.port()?);
         let config = format!(
-            "ports {{ http = {http}, serf_lan = {serf}, server = {server}, serf_wan = -1, dns = -1, grpc = -1 }} {more}"
+            "ports {{ http = {http}, serf_lan = {serf}, server = {server}, serf_wan = -1, dns = -1, grpc = -1 }}"
         );
         let (launcher, bind) = (ground.launcher(), bind(ip));
         let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        let more = more.to_owned();
         let data = directory.path().join("data");
         let command = move || {
             let mut command = launcher.command(&program);
-            command.arg("agent").args(&arguments).args(&bind).args(["-hcl", &config]);
+            command.arg("agent").args(&arguments).args(&bind).args(["-hcl", &config, "-hcl", &more]);
             if !arguments.iter().any(|argument| argument == "-dev") {
                 command.arg("-data-dir").arg(&data);
             }
@@ -90,7 +96,14 @@ impl Consul {
         };
         let (address, service) = (SocketAddr::new(ip, http), Service::start(command)?);
         let consul = Self { address, service, directory, clusters: AtomicU32::new(0), token: None };
-        until(async || TcpStream::connect(address).is_ok(), "Consul answers").await;
+        let answers = async || {
+            assert!(
+                consul.service.lives(),
+                "consul ended at once: does it run on this machine, and like its configuration?"
+            );
+            TcpStream::connect(address).is_ok()
+        };
+        until(answers, "Consul answers").await;
         Ok(consul)
     }
 

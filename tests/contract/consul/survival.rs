@@ -1,6 +1,6 @@
 //! What an entry and a watcher live through.
 
-use super::server::Consul;
+use super::server::{Consul, FAST, LASTING};
 use crate::cases::until;
 use crate::common::{DEADLINE, Outcome, TTL, address, agent, listed};
 use crate::{Ground, unless_skipped};
@@ -149,9 +149,7 @@ impl Lossy {
 /// A server with its data on a disk still has the session after a restart.
 #[tokio::test]
 async fn a_session_outlives_a_restart_of_the_server() -> Outcome {
-    let arguments = ["-server", "-bootstrap-expect", "1"];
-    let fast = "performance { raft_multiplier = 1 }";
-    let started = Consul::start(&Ground::near(), &arguments, fast).await;
+    let started = Consul::start(&Ground::near(), LASTING, FAST).await;
     let Some(consul) = unless_skipped(started)? else { return Ok(()) };
     consul.until_it_leads().await;
     let (backend, mut hold) = (consul.backend(), None);
