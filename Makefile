@@ -87,6 +87,10 @@ bench: setup deb ## memory, CPU, start, reaction to the engine's death, beside a
 	@$(STEP) 'benchmark' cargo run --quiet --locked --package bench
 	@$(STEP) --end
 
+.PHONY: order
+order: setup deb ## packaging/hot.ld anew: which code the linker keeps together, from a run of the agent; see DEVELOPERS.md
+	@scripts/order $(DEB) $(CARGO_TARGET_DIR)/release/swarm-agent
+
 .PHONY: deb
 deb: $(DEB) ## the Debian package, in target/deb
 

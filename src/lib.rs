@@ -7,6 +7,7 @@ pub mod config;
 pub mod discovery;
 pub mod discovery_server;
 pub mod engine;
+mod host;
 pub mod http;
 pub mod model;
 pub mod network;

@@ -12,6 +12,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("discovery", 2),
     ("engine", 2),
     ("network", 2),
+    ("host", 2),
     ("systemd", 2),
     ("telemetry", 2),
     ("state", 2),

@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use swarm_agent::discovery::{BackendError, Claim, Scope, open};
+use swarm_agent::discovery::{BackendError, Claim, Position, Scope, Seen, open};
 use swarm_agent::model::{Timeouts, WayOut};
 
 /// Stands between client and server and keeps what the client sent, one text per connection.
@@ -68,6 +68,9 @@ async fn the_requests_are_the_token_protocols_on_one_connection() -> Outcome {
     client.deregister(&address("[fd00::1]:2375"), None).await?;
     client.mark_drained(&address("[fd00::1]:2375"), Some("für später"), Duration::from_millis(60_500)).await?;
     assert_eq!(drained(&*client).await.len(), 1);
+    let seen = |patience| Seen { position: Position("some-index.1".to_owned()), patience };
+    client.watch(Scope::Active, Some(&seen(Duration::from_secs(55)))).await?;
+    client.watch(Scope::All, Some(&seen(Duration::from_millis(1500)))).await?;
 
     let (version, host) = (env!("CARGO_PKG_VERSION"), recorder.address);
     let common = format!("accept: */*\r\nuser-agent: swarm-agent/{version}\r\nhost: {host}\r\n");
@@ -88,6 +91,8 @@ async fn the_requests_are_the_token_protocols_on_one_connection() -> Outcome {
              {common}content-length: 12\r\n\r\nfür später"
         ),
         format!("GET {path}?all=1 HTTP/1.1\r\n{common}\r\n"),
+        format!("GET {path}?index=some-index.1&wait=55000ms HTTP/1.1\r\n{common}\r\n"),
+        format!("GET {path}?all=1&index=some-index.1&wait=1500ms HTTP/1.1\r\n{common}\r\n"),
     ];
     assert_eq!(recorder.sent(), [expected.concat()], "one connection, these bytes");
     Ok(())
@@ -159,6 +164,53 @@ async fn an_answer_that_makes_no_sense_is_said_to_be_so() -> Outcome {
 #[tokio::test]
 async fn null_is_an_empty_list() -> Outcome {
     assert!(listed(&*backend(scripted(with_status("200 X", "null"))?, "t")).await.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_without_an_index_or_with_one_that_is_none_gives_no_position() -> Outcome {
+    let list = r#"["10.0.0.1:2375"]"#;
+    for (index, position) in [
+        ("", None),
+        ("\r\nx-swarm-index:", None),
+        ("\r\nx-swarm-index: 1&all=1", None),
+        ("\r\nx-swarm-index: 1 2", None),
+        ("\r\nX-Swarm-Index: 0f-1-2", Some("0f-1-2")),
+    ] {
+        for scope in [Scope::Active, Scope::All] {
+            let answer = with_status(&format!("200 X{index}"), list);
+            let sight = backend(scripted(answer)?, "t").watch(scope, None).await?;
+            assert_eq!(sight.listing.nodes.len(), 1);
+            assert_eq!(sight.position, position.map(|index| Position(index.to_owned())), "{index:?}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_wait_that_fails_is_a_failure_like_any_other() -> Outcome {
+    let seen = Seen { position: Position("1".to_owned()), patience: Duration::from_millis(300) };
+    let wait = async |answer: String| -> Result<BackendError, Box<dyn std::error::Error>> {
+        let waited = backend(scripted(answer)?, "s3cret").watch(Scope::Active, Some(&seen)).await;
+        waited.err().ok_or_else(|| "it succeeded".into())
+    };
+    for (head, body) in [
+        ("503 X\r\nretry-after: 7", r#"{"error":"the server is stopping","code":"stopping"}"#),
+        ("504 X\r\nretry-after: 7", "<html>"),
+    ] {
+        let error = wait(with_status(head, body)).await?;
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(7)), "{error:?}");
+    }
+    let silent = TcpListener::bind("127.0.0.1:0")?;
+    let timeouts = Timeouts { connect: Duration::from_secs(5), total: Duration::from_millis(200) };
+    let url = format!("http://{}/v1/clusters/s3cret", silent.local_addr()?).parse()?;
+    let waited = open(&url, &WayOut::direct(timeouts))?.watch(Scope::Active, Some(&seen)).await;
+    let error = waited.err().ok_or("it succeeded")?;
+    let both = Duration::from_millis(500);
+    assert!(
+        matches!(error, BackendError::Timeout { timeout, .. } if timeout == both),
+        "patience and timeout: {error:?}"
+    );
     Ok(())
 }
 

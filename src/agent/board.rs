@@ -1,9 +1,10 @@
 //! The channels between the tasks, for as long as the agent runs: tasks come and go with reloads.
 
-use crate::model::{AddressState, Drain, Hosting, Reach, Reading, Standing, Tenure, UnitView};
+use crate::model::{AddressState, Drain, HostIdentity, Hosting, Reach, Reading, Standing, Tenure, UnitView};
 use crate::service::Outlook;
 use crate::service::beat::Beats;
 use crate::service::clock::Clock;
+use crate::service::identity::Identified;
 use crate::service::registrar::Farewell;
 use crate::service::reporter::{Configured, Reporter};
 use crate::telemetry::metrics::Metrics;
@@ -22,11 +23,14 @@ pub struct Board {
     pub tenure: watch::Sender<Tenure>,
     pub hosting: watch::Sender<Hosting>,
     pub drain: watch::Sender<Option<Drain>>,
+    pub identified: watch::Sender<Identified>,
     pub reading: watch::Sender<Reading>,
     pub configured: watch::Sender<Configured>,
     /// What the registrar does with the entry at the end.
     pub farewell: watch::Sender<Farewell>,
     pub metrics: Arc<Metrics>,
+    /// None if the machine has no id.
+    pub host: Option<HostIdentity>,
     pub beats: Beats,
     pub clock: Clock,
     /// The date of the start: whoever compares two scrapes sees by it whether the agent was restarted.
@@ -45,10 +49,12 @@ impl Board {
             tenure: watch::Sender::new(Tenure::default()),
             hosting: watch::Sender::new(Hosting::Elsewhere),
             drain: watch::Sender::new(None),
+            identified: watch::Sender::new(Identified::nobody()),
             reading: watch::Sender::new(Reading::valid(clock.date())),
             configured: watch::Sender::new(configured),
             farewell: watch::Sender::new(Farewell::Keep),
             metrics: Arc::default(),
+            host: identity(),
             beats: Beats::new(Clock::of_loops()),
             started: clock.date(),
             clock,
@@ -73,6 +79,14 @@ impl Board {
             watchdog_timeout,
         }
     }
+}
+
+fn identity() -> Option<HostIdentity> {
+    let identity = crate::host::identity();
+    if let Err(error) = &identity {
+        tracing::debug!(%error, "nobody can tell whether this node is the only one of its kind");
+    }
+    identity.ok()
 }
 
 /// The engine's unit before it was looked at.

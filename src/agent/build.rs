@@ -4,12 +4,13 @@ use super::board::Board;
 use crate::config::settings::{AgentSettings, DiscoverySettings, EngineSettings, StatusSettings};
 use crate::discovery::{self, BackendError};
 use crate::engine::{DockerEngine, TcpDoor};
-use crate::model::{AdvertiseCheck, DiscoveryUrl, HeldEntry, Moment, UnitView};
+use crate::model::{AdvertiseCheck, DiscoveryUrl, Duplicates, HeldEntry, Moment, UnitView};
 use crate::network::KernelNetwork;
 use crate::policy::advertise::Locating;
 use crate::policy::gate::GateSettings;
 use crate::policy::registration::{Pace, Registration};
 use crate::service::exposer::Exposer;
+use crate::service::identity::Identity;
 use crate::service::locator::Locator;
 use crate::service::marker::Marker;
 use crate::service::prober::Prober;
@@ -131,12 +132,30 @@ pub fn registrar(settings: &AgentSettings, site: Site, url: &DiscoveryUrl, legac
             address: board.address.subscribe(),
             check,
             reach: (check != AdvertiseCheck::Off).then(|| board.reach.subscribe()),
+            identified: board.host.is_some().then(|| board.identified.subscribe()),
         },
         standing: board.standing.clone(),
         tenure: board.tenure.clone(),
         metrics: Arc::clone(&board.metrics),
         farewell: board.farewell.subscribe(),
         beat: board.beats.add("registrar"),
+        clock: board.clock,
+    })
+}
+
+/// Nobody if this machine has no id.
+pub fn identity(settings: &DiscoverySettings, site: Site, board: &Board) -> Option<Identity> {
+    let host = board.host.clone()?;
+    Some(Identity {
+        site,
+        host,
+        looks: settings.duplicates == Duplicates::Refuse,
+        heartbeat: settings.heartbeat,
+        outlook: board.outlook.subscribe(),
+        address: board.address.subscribe(),
+        standing: board.standing.subscribe(),
+        identified: board.identified.clone(),
+        beat: board.beats.add("identity"),
         clock: board.clock,
     })
 }

@@ -10,6 +10,7 @@ use super::{AgentError, Launch};
 use crate::config::settings::AgentSettings;
 use crate::model::{Discovery, DiscoveryUrl, HeldEntry, Hosting, TokenUrl};
 use crate::service::embedded::Embedded;
+use crate::service::identity::Identified;
 use crate::service::readings::Readings;
 use crate::service::registrar::{Farewell, Site};
 use crate::state::EntriesFile;
@@ -41,6 +42,7 @@ pub struct Crew {
     prober: Option<Task<()>>,
     locator: Option<Task<()>>,
     verifier: Option<Task<()>>,
+    identity: Option<Task<()>>,
     registrar: Option<Task<Vec<HeldEntry>>>,
     marker: Option<Task<()>>,
     status: Option<Task<()>>,
@@ -75,6 +77,7 @@ impl Crew {
             prober: None,
             locator: None,
             verifier: None,
+            identity: None,
             registrar: None,
             marker: None,
             status: None,
@@ -115,7 +118,7 @@ impl Crew {
                     self.exposer = exposer.map(|exposer| self.tasks.spawn("exposer", |stop| exposer.run(stop)));
                 }
                 // below: they need what was prepared
-                Part::Registrar | Part::Marker | Part::Status => {}
+                Part::Identity | Part::Registrar | Part::Marker | Part::Status => {}
             }
         }
         self.start_registrar(settings, prepared, legacy, parts);
@@ -142,6 +145,10 @@ impl Crew {
         if parts.contains(&Part::Status) {
             let status = build::status(prepared.url.to_string(), &self.notifier, &self.restraint, &self.board);
             self.status = Some(self.tasks.spawn("status", |stop| status.run(stop)));
+        }
+        if parts.contains(&Part::Identity) {
+            let identity = build::identity(&settings.discovery, prepared.site.clone(), &self.board);
+            self.identity = identity.map(|identity| self.tasks.spawn("identity", |stop| identity.run(stop)));
         }
         if parts.contains(&Part::Marker) {
             let marker = build::marker(&settings.discovery, prepared.site.clone(), &self.board);
@@ -205,6 +212,7 @@ impl Crew {
             (Part::Exposer, &mut self.exposer),
             (Part::Status, &mut self.status),
             (Part::Marker, &mut self.marker),
+            (Part::Identity, &mut self.identity),
             (Part::Verifier, &mut self.verifier),
             (Part::Locator, &mut self.locator),
             (Part::Prober, &mut self.prober),
@@ -218,6 +226,7 @@ impl Crew {
                 task.stop().await;
                 match part {
                     Part::Verifier => drop(self.board.reach.send_replace(None)),
+                    Part::Identity => drop(self.board.identified.send_replace(Identified::nobody())),
                     Part::Supervisor => drop(self.board.units.send_replace(unasked())),
                     Part::Embedded => sockets::forget(),
                     _ => {}
@@ -237,6 +246,7 @@ impl Crew {
             self.exposer,
             self.status,
             self.marker,
+            self.identity,
             self.verifier,
             self.locator,
             self.prober,

@@ -1,7 +1,7 @@
 //! The agent's own discovery server: its one cluster, its socket and its store.
 
 use crate::config::settings::AgentSettings;
-use crate::discovery_server::{self, ServerError, Serving};
+use crate::discovery_server::{self, Protection, ServerError, Serving};
 use crate::model::{Hosting, ServerUrl, Token, TokenUrl};
 use crate::service::embedded::Host;
 use crate::state::{ClusterFile, StateError};
@@ -89,11 +89,17 @@ impl OwnServer {
 
     async fn run(&mut self, hosting: &watch::Sender<Hosting>, stop: CancellationToken) -> Result<(), ServerError> {
         let listener = self.socket().await?;
-        let serving = Serving { listener, state_directory: self.store.clone(), cluster: Some(self.token.clone()) };
+        let serving = Serving {
+            listener,
+            state_directory: self.store.clone(),
+            cluster: Some(self.token.clone()),
+            protection: Protection::none(),
+        };
         let (send, mut seen) = watch::channel(None);
         let follow = async {
             while seen.changed().await.is_ok() {
-                if let Some(discovery_server::ServerStatus { address, clusters, nodes }) = *seen.borrow_and_update() {
+                if let Some(discovery_server::ServerStatus { address, clusters, nodes, .. }) = *seen.borrow_and_update()
+                {
                     hosting.send_replace(Hosting::Serving { address, clusters, nodes });
                 }
             }

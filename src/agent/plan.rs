@@ -12,6 +12,8 @@ pub enum Part {
     Prober,
     Locator,
     Verifier,
+    /// Looks whether the node is the only one of its kind.
+    Identity,
     Registrar,
     /// Shows others that the node is drained.
     Marker,
@@ -31,16 +33,16 @@ pub enum Effect {
 
 /// A key that is not listed would need a restart, and `every_key_has_its_effect` fails.
 pub fn effect(key: &str) -> Effect {
-    use Part::{Embedded, Exposer, Locator, Log, Marker, Prober, Registrar, Status, Supervisor, Verifier};
+    use Part::{Embedded, Exposer, Identity, Locator, Log, Marker, Prober, Registrar, Status, Supervisor, Verifier};
     Effect::Parts(match key {
         "agent.log-level" => &[Log],
-        "discovery.url" => &[Embedded, Registrar, Marker, Status],
-        "discovery.embedded-listen" => &[Embedded, Registrar, Marker, Status],
+        "discovery.url" => &[Embedded, Identity, Registrar, Marker, Status],
+        "discovery.embedded-listen" => &[Embedded, Identity, Registrar, Marker, Status],
         "discovery.advertise" => &[Locator],
         "discovery.advertise-check" => &[Verifier, Registrar],
-        "discovery.heartbeat" | "discovery.ttl" | "discovery.connect-timeout" | "discovery.timeout" => {
-            &[Registrar, Marker]
-        }
+        "discovery.heartbeat" | "discovery.connect-timeout" | "discovery.timeout" => &[Identity, Registrar, Marker],
+        "discovery.ttl" => &[Registrar, Marker],
+        "discovery.duplicates" => &[Identity, Registrar],
         // it was for the first registration of this process
         "discovery.delay" => &[],
         "engine.unit" => &[Supervisor, Prober],
@@ -50,7 +52,12 @@ pub fn effect(key: &str) -> Effect {
         "status.metrics-listen" => &[Exposer],
         // looked at with each request
         "status.readable-by" => &[],
-        "server.listen" | "server.state-directory" => return Effect::None,
+        "server.listen"
+        | "server.state-directory"
+        | "server.tls-cert"
+        | "server.tls-key"
+        | "server.tls-client-ca"
+        | "server.tokens-file" => return Effect::None,
         _ => return Effect::AtRestart,
     })
 }
@@ -69,8 +76,8 @@ pub fn parts<'k>(changed: impl IntoIterator<Item = &'k str>) -> BTreeSet<Part> {
 
 /// For a start: a reload from nothing.
 pub fn everything() -> BTreeSet<Part> {
-    use Part::{Embedded, Exposer, Locator, Log, Marker, Prober, Registrar, Status, Supervisor, Verifier};
-    [Log, Embedded, Supervisor, Prober, Locator, Verifier, Registrar, Marker, Status, Exposer].into()
+    use Part::{Embedded, Exposer, Identity, Locator, Log, Marker, Prober, Registrar, Status, Supervisor, Verifier};
+    [Log, Embedded, Supervisor, Prober, Locator, Verifier, Identity, Registrar, Marker, Status, Exposer].into()
 }
 
 #[cfg(test)]

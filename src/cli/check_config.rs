@@ -30,6 +30,9 @@ pub struct CheckConfig {
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
+    /// Print nothing: the exit status tells
+    #[arg(long, short, conflicts_with = "json")]
+    quiet: bool,
     #[command(flatten)]
     config: ConfigArgs,
 }
@@ -67,7 +70,11 @@ impl CheckConfig {
                 merged: loaded.merged,
             }),
         };
-        if self.json { print_json(&result) } else { print_text(&result, self.role) }?;
+        match (self.quiet, self.json) {
+            (true, _) => {}
+            (false, true) => print_json(&result)?,
+            (false, false) => print_text(&result, self.role)?,
+        }
         match result {
             Err(_) => Err(Failure::said(exit::CONFIG)),
             Ok(report) if report.worst() == Some(Grade::Fail) => Err(Failure::said(exit::UNAVAILABLE)),

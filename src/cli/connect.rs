@@ -4,8 +4,9 @@ use super::discovery_args::embedded;
 use super::exit::Failure;
 use crate::config::settings::{AgentSettings, DiscoverySettings, ServerSettings};
 use crate::discovery::{self, Scope};
+use crate::discovery_server::Usable;
 use crate::engine::{DockerEngine, Door, Engine, TcpDoor, socket_access};
-use crate::model::{AddressState, AdvertiseCheck, Discovery, DiscoveryUrl, Reach};
+use crate::model::{AddressState, AdvertiseCheck, Discovery, DiscoveryUrl, Reach, ServerFiles};
 use crate::network::{KernelNetwork, Network};
 use crate::policy::advertise::Locating;
 use crate::policy::checkup::{self, Finding};
@@ -44,7 +45,18 @@ pub async fn agent(settings: &AgentSettings) -> Vec<Finding> {
 /// What `swarm-agent serve` would find.
 pub fn server(settings: &ServerSettings) -> Vec<Finding> {
     let directory = &settings.state_directory;
-    vec![listen(settings.listen), checkup::state_directory(directory, &directory_access(directory), &user())]
+    let state = checkup::state_directory(directory, &directory_access(directory), &user());
+    std::iter::once(listen(settings.listen)).chain(settings.tls.clone().map(tls_files)).chain([state]).collect()
+}
+
+/// What is wrong, and what to do about it where that is known.
+fn tls_files(files: ServerFiles) -> Finding {
+    const SUBJECT: &str = "TLS files";
+    let certificate = files.certificate.display().to_string();
+    match Usable::read(files) {
+        Ok(_) => Finding::ok(SUBJECT, format!("{certificate} and its key can be used")),
+        Err(fault) => Finding::fail(SUBJECT, fault.to_string(), "mend the file; a server that runs keeps the old ones"),
+    }
 }
 
 /// The address as the agent would find it, asked as the agent would ask it. None if it would not ask.

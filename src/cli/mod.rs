@@ -22,6 +22,7 @@ mod serve;
 mod show_config;
 mod status;
 mod table;
+mod token;
 mod watch;
 mod words;
 
@@ -53,6 +54,7 @@ enum Command {
     Metrics(metrics::Metrics),
     Reload(reload::Reload),
     Create(create::Create),
+    Token(token::Token),
     List(list::List),
     Watch(watch::Watch),
     Join(join::Join),
@@ -74,6 +76,7 @@ pub fn main() -> ExitCode {
             Command::Metrics(metrics) => metrics.run(),
             Command::Reload(reload) => reload.run(),
             Command::Create(create) => create.run(),
+            Command::Token(token) => token.run(),
             Command::List(list) => list.run(),
             Command::Watch(watch) => watch.run(),
             Command::Join(join) => join.run(&cli.log),

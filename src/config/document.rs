@@ -166,7 +166,7 @@ impl Reader<'_> {
     }
 }
 
-fn name_of(value: &DeValue<'_>) -> &'static str {
+pub(super) fn name_of(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a string",
         DeValue::Integer(_) => "an integer",

@@ -5,7 +5,7 @@
 //!    ├───── environment ──────┼▶ Fragment … ─ merged ─▶ Merged ─ validate ─▶ AgentSettings, ServerSettings
 //!    └───── flags ────────────┘
 //! ```
-//! `schema` is the one table of keys that all of them follow. Only `files` does I/O, and blocks: on
+//! `schema` is the one table of keys that all of them follow; the server's tokens (`tokens`) are a file of their own. Only `files` does I/O, and blocks: on
 //! the runtime, read anew in `spawn_blocking`.
 
 mod document;
@@ -22,6 +22,7 @@ mod sources;
 mod suggest;
 #[cfg(test)]
 mod tests;
+pub mod tokens;
 mod validate;
 mod value;
 

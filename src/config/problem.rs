@@ -2,6 +2,7 @@
 //! "place: key: "; [`Problem::remedy`] says what to do.
 
 use super::origin::Origin;
+use super::tokens::TokenProblem;
 use super::value::{ValueProblem, words};
 use crate::model::StoreKind;
 
@@ -35,6 +36,8 @@ pub enum Problem {
     WrongType { expected: &'static str, found: &'static str, example: &'static str },
     #[error(transparent)]
     Value(#[from] ValueProblem),
+    #[error(transparent)]
+    Token(#[from] TokenProblem),
     #[error("{scheme}:// is a list that can only be read: no engine can be registered there")]
     ReadOnlyList { scheme: &'static str },
     #[error("{shown} is a ttl that {store} can't keep: {min} to {max} are possible")]
@@ -98,6 +101,7 @@ impl Problem {
             Self::NotATable { table, .. } => Some(format!("write its keys below a line [{table}]")),
             Self::WrongType { example, .. } => Some(format!("write it like {example}")),
             Self::Value(problem) => problem.remedy(),
+            Self::Token(problem) => problem.remedy(),
             Self::NotGreater { greater, smaller } => Some(format!("raise {} or lower {}", greater.path, smaller.path)),
             Self::UnkeptTtl { min, max, .. } => Some(format!("set it to {min} or more, and to {max} at most")),
             Self::AnyPort => Some("write a port from 1 to 65535".to_owned()),

@@ -105,6 +105,8 @@ pub const LOG_LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
 
 pub const ADVERTISE_CHECKS: &[&str] = &["warn", "require", "off"];
 
+pub const DUPLICATES: &[&str] = &["refuse", "allow"];
+
 pub const READERS: &[&str] = &["everyone", "group"];
 
 pub const KEYS: &[Key] = &[
@@ -151,6 +153,13 @@ pub const KEYS: &[Key] = &[
               status and the journal if it does not, require registers nothing until it does, off does not ask.",
         example: r#""warn""#,
         ..key("discovery.advertise-check", Kind::Choice(ADVERTISE_CHECKS), DefaultValue::Text("warn"))
+    },
+    Key {
+        doc: "What to do if the list has another node with this one's address, engine id or machine id that was there \
+              before: refuse stays out of the list and says so, allow does not look. Only where the discovery service \
+              has room for records of nodes.",
+        example: r#""refuse""#,
+        ..key("discovery.duplicates", Kind::Choice(DUPLICATES), DefaultValue::Text("refuse"))
     },
     Key {
         doc: "The time between two renewals of the entry, at least 1s.",
@@ -265,6 +274,32 @@ pub const KEYS: &[Key] = &[
               service (STATE_DIRECTORY).",
         example: r#""/var/lib/swarm-discovery""#,
         ..key("server.state-directory", Kind::Path, DefaultValue::StateDirectory("/var/lib/swarm-discovery"))
+    },
+    Key {
+        doc: "The discovery server's certificate, in PEM, with the certificates between it and its CA behind it. With this \
+              key and the next the server speaks TLS, and never without. New files are taken up by the next connection, \
+              without a restart; files of no use change nothing, and the journal says so. The user swarm-discovery must \
+              be able to read them. Not set by default.",
+        example: r#""/etc/swarm-agent/tls/server.pem""#,
+        ..key("server.tls-cert", Kind::Path, DefaultValue::Unset)
+    },
+    Key {
+        doc: "The key of server.tls-cert, in PEM and without a passphrase. Not set by default.",
+        example: r#""/etc/swarm-agent/tls/server.key""#,
+        ..key("server.tls-key", Kind::Path, DefaultValue::Unset)
+    },
+    Key {
+        doc: "A CA, in PEM: only clients that have a certificate of it are served. It takes the two keys above. Not set by \
+              default: clients need no certificate.",
+        example: r#""/etc/swarm-agent/tls/clients.pem""#,
+        ..key("server.tls-client-ca", Kind::Path, DefaultValue::Unset)
+    },
+    Key {
+        doc: "The file with the bearer tokens (their hashes) that clients of the discovery server need, and what each \
+              allows; `swarm-agent token new` makes one. It is read at the start and at a reload. Not set by default: \
+              whoever reaches the server can make clusters, and knowing a cluster's token is enough to use it.",
+        example: r#""/etc/swarm-agent/tokens.toml""#,
+        ..key("server.tokens-file", Kind::Path, DefaultValue::Unset)
     },
 ];
 

@@ -1,6 +1,7 @@
 //! Validated settings: what the rest of the program sees of the configuration.
 
-use crate::model::{Advertise, AdvertiseCheck, Discovery, Readers, TlsFiles, WayOut};
+use crate::model::permission::Rules;
+use crate::model::{Advertise, AdvertiseCheck, Discovery, Duplicates, Readers, ServerFiles, TlsFiles, WayOut};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -25,6 +26,7 @@ pub struct DiscoverySettings {
     pub embedded_listen: SocketAddr,
     pub advertise: Advertise,
     pub advertise_check: AdvertiseCheck,
+    pub duplicates: Duplicates,
     pub heartbeat: Duration,
     pub ttl: Duration,
     /// One uniform random sleep of at most this before the first registration.
@@ -65,6 +67,10 @@ pub struct ServerSettings {
     pub listen: SocketAddr,
     /// `server.state-directory`
     pub state_directory: PathBuf,
+    /// None: plain HTTP.
+    pub tls: Option<ServerFiles>,
+    /// What `server.tokens-file` holds. None: whoever reaches the server may do anything.
+    pub rules: Option<Rules>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

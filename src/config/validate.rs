@@ -6,9 +6,12 @@ use super::origin::Origin;
 use super::problem::{Placed, Problem};
 use super::settings::{AgentSettings, DiscoverySettings, EngineSettings, ServerSettings, StatusSettings};
 use super::sources::Sources;
+use super::tokens;
 use super::value::{FromValue, short};
-use crate::model::{ClientFiles, Discovery, DiscoveryUrl, Timeouts, TlsFiles, WayOut};
+use crate::model::permission::Rules;
+use crate::model::{ClientFiles, Discovery, DiscoveryUrl, ServerFiles, Timeouts, TlsFiles, WayOut};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Settings, and the values that they were made of.
@@ -79,6 +82,7 @@ fn discovery(b: &mut Builder<'_>) -> Option<DiscoverySettings> {
         embedded_listen: b.take("discovery.embedded-listen")?,
         advertise: b.take("discovery.advertise")?,
         advertise_check: b.take("discovery.advertise-check")?,
+        duplicates: b.take("discovery.duplicates")?,
         heartbeat: b.take("discovery.heartbeat")?,
         ttl: b.take("discovery.ttl")?,
         delay: b.take("discovery.delay")?,
@@ -114,11 +118,22 @@ fn engine_tls(merged: &Merged) -> Option<TlsFiles> {
 }
 
 fn server(b: &mut Builder<'_>) -> Option<ServerSettings> {
+    b.check_pair("server.tls-cert", "server.tls-key");
+    b.check_needs("server.tls-client-ca", "server.tls-cert");
+    // before the first `?`, so that both are reported
+    let rules = b.rules("server.tokens-file");
     Some(ServerSettings {
         log_level: b.take("agent.log-level")?,
         listen: b.take("server.listen")?,
         state_directory: b.take("server.state-directory")?,
+        tls: server_tls(b.merged),
+        rules,
     })
+}
+
+fn server_tls(merged: &Merged) -> Option<ServerFiles> {
+    let (certificate, key) = merged.get("server.tls-cert").zip(merged.get("server.tls-key"))?;
+    Some(ServerFiles { certificate, key, client_ca: merged.get("server.tls-client-ca") })
 }
 
 /// Takes values out and keeps the complaints.
@@ -171,15 +186,23 @@ impl Builder<'_> {
 
     /// Both or none.
     fn check_pair(&mut self, one: &'static str, other: &'static str) {
-        let (set, missing) = match (self.merged.placed(one), self.merged.placed(other)) {
-            (Some(set), None) => (set, other),
-            (None, Some(set)) => (set, one),
-            _ => return,
-        };
+        self.check_needs(one, other);
+        self.check_needs(other, one);
+    }
+
+    /// The first not without the second.
+    fn check_needs(&mut self, one: &'static str, missing: &'static str) {
+        let (Some(set), None) = (self.merged.placed(one), self.merged.placed(missing)) else { return };
         if !self.merged.doubtful(missing) && !self.merged.doubtful(set.path) {
             let (origin, key) = (Some(set.origin), Some(set.path.to_owned()));
             self.errors.push(ConfigError { origin, key, problem: Problem::Unpaired { set: set.path, missing } });
         }
+    }
+
+    /// The tokens in the file that the key names, whose errors are kept.
+    fn rules(&mut self, key: &str) -> Option<Rules> {
+        let read = tokens::read(&self.merged.get::<PathBuf>(key)?);
+        read.map_err(|errors| self.errors.extend(errors)).ok()
     }
 
     /// Clients have to know the port before it is taken.

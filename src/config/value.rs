@@ -4,7 +4,7 @@ use super::schema::Kind;
 use super::settings::LogLevel;
 use crate::model::advertise::AdvertiseError;
 use crate::model::discovery_url::DiscoveryUrlError;
-use crate::model::{Advertise, AdvertiseCheck, Discovery, Readers};
+use crate::model::{Advertise, AdvertiseCheck, Discovery, Duplicates, Readers};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -279,7 +279,7 @@ macro_rules! from_choice {
     };
 }
 
-from_choice!(AdvertiseCheck, LogLevel, Readers);
+from_choice!(AdvertiseCheck, Duplicates, LogLevel, Readers);
 
 /// `a, b, c`
 pub(super) fn words(words: &[&str]) -> String {

@@ -5,8 +5,9 @@
 //! | register, the first time | read the keys; `session/create`; `PUT key?acquire=SESSION`, body = the address |
 //! | register, later | read the keys; `session/renew`. Nothing is written, so no watcher wakes |
 //! | deregister | `session/destroy`, which takes the key with it; read the keys |
+//! | say who the node is | `PUT …/records/ADDRESS?acquire=SESSION`, under the session of the entry |
 //! | mark as drained | as register, with the key `…/drained/ADDRESS` and the reason in it, under a session of its own |
-//! | list, watch | `GET …/nodes/?recurse`, with an index to wait for another one |
+//! | list, watch | `GET …/nodes/?recurse`, with an index to wait for another one; the folder above with marks or records |
 //!
 //! A session ends, and its key with it, at twice its ttl: it is made with half of the entry's.
 //!
@@ -18,7 +19,7 @@ mod answers;
 mod api;
 
 use super::{Backend, BackendError, Claim, Listing, Position, Scope, Seen, Sight};
-use crate::model::{Entry, Folder, Hold, NodeAddress, StoreUrl, Unreadable, WayOut};
+use crate::model::{Entry, Folder, Hold, NodeAddress, NodeRecord, StoreUrl, Unreadable, WayOut};
 use answers::{Pair, is_session};
 use api::{After, Api, Keys, Lock};
 use std::collections::BTreeMap;
@@ -29,6 +30,9 @@ use tokio::time::{sleep, timeout};
 
 /// Longer than the lock delay of our sessions, and of classic Swarm's.
 const LOCK_DELAY: Duration = Duration::from_millis(10);
+
+/// What there is of each node.
+const FOLDERS: [Folder; 3] = [Folder::Nodes, Folder::Drained, Folder::Records];
 
 /// One cluster in Consul, over one kept connection to one of its agents.
 pub struct ConsulBackend {
@@ -70,26 +74,41 @@ impl ConsulBackend {
     }
 
     async fn put_in(&self, claim: &Claim<'_>) -> Result<Hold, BackendError> {
-        let (key, mark) = (self.key(Folder::Nodes, claim.address), self.key(Folder::Drained, claim.address));
+        let [key, mark, record] = FOLDERS.map(|folder| self.key(folder, claim.address));
         let value = claim.address.to_string();
         let slot = Slot { key: &key, value: value.as_bytes(), name: format!("swarm-agent {value}"), ttl: claim.ttl };
-        let [entry, mark] = self.api.read([&key, &mark]).await?;
+        let [entry, mark, recorded] = self.api.read([&key, &mark, &record]).await?;
         let session = self.keep(&slot, &self.ours(&key, claim.hold), entry.as_ref()).await?;
-        if let Some(mark) = mark
-            && let Err(error) = self.api.delete(&mark).await
-        {
-            tracing::debug!(%error, "the mark of a drained node stays behind its entry");
+        let json = claim.record.map(NodeRecord::to_json).unwrap_or_default();
+        let lock = Lock { key: &record, session: &session, value: json.as_bytes() };
+        // the entry is in: what is said beside it takes nothing away from that
+        if let Err(error) = self.say_beside(&lock, recorded, mark).await {
+            tracing::debug!(%error, "what stands beside the entry is not as it should be");
         }
         Ok(Hold(session))
     }
 
+    /// Who the node is, under the session of its entry; and no longer that it is drained.
+    async fn say_beside(&self, lock: &Lock<'_>, found: Option<Pair>, mark: Option<Pair>) -> Result<(), BackendError> {
+        let said = |found: Pair| {
+            found.session.as_deref() == Some(lock.session) && found.value.as_deref().unwrap_or_default() == lock.value
+        };
+        if !lock.value.is_empty() && !found.is_some_and(said) {
+            self.take(lock).await?;
+        }
+        match mark {
+            Some(mark) => self.api.delete(&mark).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
     async fn take_out(&self, address: &NodeAddress, hold: Option<&Hold>) -> Result<(), BackendError> {
-        let (key, mark) = (self.key(Folder::Nodes, address), self.key(Folder::Drained, address));
+        let key = self.key(Folder::Nodes, address);
         let ours = self.ours(&key, hold);
         for session in &ours {
             self.api.destroy(session).await?;
         }
-        let [entry, _] = self.api.read([&key, &mark]).await?;
+        let [entry] = self.api.read([&key]).await?;
         if let Some(entry) = entry {
             match &entry.session {
                 // somebody else's by now: ours went with its session
@@ -106,10 +125,10 @@ impl ConsulBackend {
     }
 
     async fn put_up(&self, address: &NodeAddress, reason: Option<&str>, ttl: Duration) -> Result<(), BackendError> {
-        let (key, entry) = (self.key(Folder::Drained, address), self.key(Folder::Nodes, address));
+        let key = self.key(Folder::Drained, address);
         let value = reason.unwrap_or_default().as_bytes();
         let slot = Slot { key: &key, value, name: format!("swarm-agent {address} drained"), ttl };
-        let [mark, _] = self.api.read([&key, &entry]).await?;
+        let [mark] = self.api.read([&key]).await?;
         let mut ours = self.ours(&key, None);
         // a former process of this node put it up: nobody else says that it is drained
         ours.extend(mark.as_ref().and_then(|mark| mark.session.clone()));
@@ -158,7 +177,7 @@ impl ConsulBackend {
         if self.api.acquire(lock).await? {
             return Ok(());
         }
-        let [found, _] = self.api.read([lock.key, lock.key]).await?;
+        let [found] = self.api.read([lock.key]).await?;
         match found.and_then(|pair| pair.session) {
             Some(other) => Err(self.held(lock.key, &other).await),
             None => Err(self.held_by(lock.key, "the lock delay of a session that has ended".to_owned())),
@@ -207,8 +226,8 @@ impl ConsulBackend {
         let nodes = self.url.folder(Folder::Nodes) + "/";
         let folder = match scope {
             Scope::Active => nodes.as_str(),
-            // with both folders in it
-            Scope::All => nodes.trim_end_matches("nodes/"),
+            // with all of the folders in it
+            Scope::All | Scope::Records => nodes.trim_end_matches("nodes/"),
         };
         let keys = self.api.list(folder, after).await?;
         if keys.pairs.is_empty() {
@@ -217,10 +236,8 @@ impl ConsulBackend {
         Ok(keys)
     }
 
-    fn listing(&self, pairs: Vec<Pair>) -> Listing {
-        let folder = |folder| self.url.folder(folder) + "/";
-        let (nodes, drained) = (folder(Folder::Nodes), folder(Folder::Drained));
-        Listing::of_entries(pairs.into_iter().filter_map(|pair| entry(pair, &nodes, &drained)))
+    fn listing(&self, pairs: Vec<Pair>, scope: Scope) -> Listing {
+        listing(pairs, scope, FOLDERS.map(|folder| self.url.folder(folder) + "/"))
     }
 }
 
@@ -239,7 +256,7 @@ impl Backend for ConsulBackend {
         let looked = self.look(scope, after).await;
         self.lost.store(looked.is_err(), Ordering::Relaxed);
         let Keys { pairs, index } = looked?;
-        Ok(Sight { listing: self.listing(pairs), position: Some(position(after, index)) })
+        Ok(Sight { listing: self.listing(pairs, scope), position: Some(position(after, index)) })
     }
 
     async fn mark_drained(
@@ -268,8 +285,19 @@ fn position(after: Option<After>, index: u64) -> Position {
     Position(if backwards { BEGINNING } else { index }.to_string())
 }
 
+fn listing(pairs: Vec<Pair>, scope: Scope, [nodes, drained, records]: [String; 3]) -> Listing {
+    let recorded = pairs.iter().filter_map(|pair| Some((pair.key.strip_prefix(&records)?, pair.value.as_deref()?)));
+    let recorded: Vec<(String, Vec<u8>)> = match scope {
+        Scope::Records => recorded.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        Scope::Active | Scope::All => Vec::new(),
+    };
+    let drained = (scope == Scope::All).then_some(drained.as_str());
+    let listing = Listing::of_entries(pairs.into_iter().filter_map(|pair| entry(pair, &nodes, drained)));
+    listing.with_records(recorded.iter().map(|(name, record)| (name.as_str(), record.as_slice())))
+}
+
 /// None for what is neither a node nor a mark.
-fn entry(pair: Pair, nodes: &str, drained: &str) -> Option<Entry> {
+fn entry(pair: Pair, nodes: &str, drained: Option<&str>) -> Option<Entry> {
     let text = |value: Option<Vec<u8>>| value.map(|value| String::from_utf8_lossy(&value).into_owned());
     if let Some(name) = pair.key.strip_prefix(nodes) {
         return match text(pair.value) {
@@ -279,7 +307,7 @@ fn entry(pair: Pair, nodes: &str, drained: &str) -> Option<Entry> {
             None => Some(Entry::Bad(Unreadable { entry: name.to_owned(), why: "its key is empty".to_owned() })),
         };
     }
-    let address = pair.key.strip_prefix(drained).filter(|name| !name.is_empty())?.to_owned();
+    let address = pair.key.strip_prefix(drained?).filter(|name| !name.is_empty())?.to_owned();
     let reason = text(pair.value).map(|reason| reason.trim().to_owned()).filter(|reason| !reason.is_empty());
     Some(Entry::Drained { address, reason })
 }

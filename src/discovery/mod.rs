@@ -8,7 +8,7 @@ pub mod token;
 mod web;
 
 pub use crate::model::Listing;
-use crate::model::{DiscoveryUrl, Hold, NodeAddress, StoreKind, WayOut};
+use crate::model::{DiscoveryUrl, Hold, NodeAddress, NodeRecord, StoreKind, WayOut};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,6 +19,8 @@ pub enum Scope {
     Active,
     /// The drained ones too, where the service has room for them.
     All,
+    /// The active ones, and what is recorded of them, where the service has room for that.
+    Records,
 }
 
 /// An entry that is to be in.
@@ -29,12 +31,14 @@ pub struct Claim<'a> {
     pub ttl: Duration,
     /// What the last call for it gave, also to another process.
     pub hold: Option<&'a Hold>,
+    /// Who the node is, for services that have room for it.
+    pub record: Option<&'a NodeRecord>,
 }
 
 impl<'a> Claim<'a> {
     /// Nothing is held yet.
     pub fn new(address: &'a NodeAddress, ttl: Duration) -> Self {
-        Self { address, ttl, hold: None }
+        Self { address, ttl, hold: None, record: None }
     }
 }
 
@@ -112,9 +116,9 @@ pub enum BackendError {
     /// The service can register nodes, but not say of one that it is drained.
     #[error("{server} has no room for drained nodes")]
     NoRoom { server: String },
-    /// Who we are to the service may not do this.
-    #[error("{server} refuses: {message}; {remedy}")]
-    Denied { server: String, message: String, remedy: String },
+    /// The server wants to know who we are, or does not allow it to us.
+    #[error("{server} refuses ({status}{}); {remedy}", detail(.message))]
+    Denied { server: String, status: u16, message: String, remedy: String },
     /// The entry is there because of somebody else.
     #[error("{entry} is held at {server} by {holder}")]
     Held { server: String, entry: String, holder: String },

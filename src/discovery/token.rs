@@ -13,15 +13,18 @@
 //! | --- | --- |
 //! | mark as drained | `PUT …/clusters/TOKEN/ADDRESS/drained?ttl=180`, body = the reason as text |
 //! | list all | `GET …/clusters/TOKEN?all=1`: behind the strings, drained nodes as objects |
+//! | say who the node is | `POST …/clusters/TOKEN?ttl=180` with the header `X-Swarm-Record: {"node": …}` |
+//! | list with records | `GET …/clusters/TOKEN?records=1`: objects with the address and the record, which may be `null` |
+//! | list when it changes | `GET …/clusters/TOKEN?index=INDEX&wait=55s`, the index being the last answer's `X-Swarm-Index` |
 //!
 //! `{"address": "10.0.0.5:2375", "drained": true, "reason": "kernel update"}` is such an object; no reason is `null`.
 //! Other servers know no PUT and refuse it, and give their plain list to both questions.
 
 use super::web::{Answer, Web};
-use super::{Backend, BackendError, Claim, Listing, Scope, Seen, Sight};
+use super::{Backend, BackendError, Claim, Listing, Position, Scope, Seen, Sight};
 use crate::model::{Entry, Hold, NodeAddress, ServerUrl, Token, TokenUrl, WayOut};
-use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use reqwest::{RequestBuilder, StatusCode};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -33,6 +36,12 @@ const ANSWER_LIMIT: usize = 64 << 10;
 /// What classic Swarm sent, although the body is no JSON; servers may insist on it.
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const INDEX: &str = "x-swarm-index";
+const RECORD: &str = "x-swarm-record";
+/// Longer than any of our server's.
+const INDEX_MAX: usize = 128;
+/// What our server calls a 503 for want of room for one more watcher.
+const TOO_MANY_WATCHERS: &str = "too_many_watchers";
 /// What our server calls a 404 for want of a cluster.
 const UNKNOWN_CLUSTER: &str = "unknown_cluster";
 
@@ -55,6 +64,10 @@ impl Backend for TokenBackend {
     async fn register(&self, claim: &Claim<'_>) -> Result<Option<Hold>, BackendError> {
         let url = format!("{}?ttl={}", self.cluster, whole_seconds(claim.ttl));
         let request = self.web.client().post(url).header(CONTENT_TYPE, JSON).body(claim.address.to_string());
+        let request = match claim.record {
+            Some(record) => request.header(RECORD, record.to_json()),
+            None => request,
+        };
         self.web.send(request, ANSWER_LIMIT).await.map(|_| None)
     }
 
@@ -68,19 +81,18 @@ impl Backend for TokenBackend {
         }
     }
 
-    async fn watch(&self, scope: Scope, _: Option<&Seen>) -> Result<Sight, BackendError> {
-        let client = self.web.client();
-        let listing = match scope {
-            Scope::Active => {
-                let body = self.web.send(client.get(&self.cluster), LIST_LIMIT).await?;
-                listing(&body).ok_or_else(|| self.web.garbled("it is no JSON array of strings"))?
-            }
-            Scope::All => {
-                let body = self.web.send(client.get(format!("{}?all=1", self.cluster)), ALL_LIMIT).await?;
-                all(&body).ok_or_else(|| self.web.garbled("it is no JSON array"))?
-            }
+    /// A server that has no room for one more watcher gives its list, and no position.
+    async fn watch(&self, scope: Scope, seen: Option<&Seen>) -> Result<Sight, BackendError> {
+        let Some(seen) = seen else {
+            let answer = self.web.ask(self.question(scope, None), limit(scope)).await?;
+            return self.sight(scope, answer);
         };
-        Ok(Sight::still(listing))
+        let request = self.question(scope, Some(seen));
+        let answer = self.web.ask_patiently(request, limit(scope), seen.patience).await?;
+        if answer.status == StatusCode::SERVICE_UNAVAILABLE && answer.code().as_deref() == Some(TOO_MANY_WATCHERS) {
+            return self.watch(scope, None).await.map(|sight| Sight::still(sight.listing));
+        }
+        self.sight(scope, answer)
     }
 
     async fn mark_drained(
@@ -95,6 +107,47 @@ impl Backend for TokenBackend {
         let answer = self.web.ask(request, ANSWER_LIMIT).await?;
         if no_room(&answer) { Err(self.web.no_room()) } else { self.web.success(answer).map(drop) }
     }
+}
+
+impl TokenBackend {
+    fn question(&self, scope: Scope, seen: Option<&Seen>) -> RequestBuilder {
+        let all = match scope {
+            Scope::Active => None,
+            Scope::All => Some("all=1".to_owned()),
+            Scope::Records => Some("records=1".to_owned()),
+        };
+        let seen = seen.map(|Seen { position: Position(index), patience }| {
+            // to the millisecond: the server knows the unit
+            format!("index={index}&wait={}ms", patience.as_millis())
+        });
+        let query: Vec<String> = all.into_iter().chain(seen).collect();
+        let mark = if query.is_empty() { "" } else { "?" };
+        self.web.client().get(format!("{}{mark}{}", self.cluster, query.join("&")))
+    }
+
+    fn sight(&self, scope: Scope, answer: Answer) -> Result<Sight, BackendError> {
+        let position = answer.header(INDEX).filter(|index| is_index(index)).map(|index| Position(index.to_owned()));
+        let body = self.web.success(answer)?;
+        let listing = match scope {
+            Scope::Active => listing(&body).ok_or_else(|| self.web.garbled("it is no JSON array of strings"))?,
+            Scope::All => all(&body).ok_or_else(|| self.web.garbled("it is no JSON array"))?,
+            Scope::Records => recorded(&body).ok_or_else(|| self.web.garbled("it is no JSON array"))?,
+        };
+        Ok(Sight { listing, position })
+    }
+}
+
+fn limit(scope: Scope) -> usize {
+    match scope {
+        Scope::Active => LIST_LIMIT,
+        Scope::All | Scope::Records => ALL_LIMIT,
+    }
+}
+
+/// It goes into a URL as it is.
+fn is_index(text: &str) -> bool {
+    let legal = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+    (1..=INDEX_MAX).contains(&text.len()) && text.bytes().all(legal)
 }
 
 /// Asks a server for a new cluster.
@@ -137,6 +190,21 @@ fn all(body: &[u8]) -> Option<Listing> {
     Some(Listing::of_entries(elements.into_iter().map(entry)))
 }
 
+/// Of a server that has no room for records it is a plain list.
+fn recorded(body: &[u8]) -> Option<Listing> {
+    let elements = serde_json::from_slice::<Option<Vec<Value>>>(body).ok()?.unwrap_or_default();
+    let records: Vec<(String, String)> = elements.iter().filter_map(record).collect();
+    let listing = Listing::of_entries(elements.into_iter().map(|element| match element.get("address") {
+        Some(Value::String(address)) => Entry::Active(address.clone()),
+        _ => entry(element),
+    }));
+    Some(listing.with_records(records.iter().map(|(address, record)| (address.as_str(), record.as_bytes()))))
+}
+
+fn record(element: &Value) -> Option<(String, String)> {
+    Some((element.get("address")?.as_str()?.to_owned(), element.get("record")?.to_string()))
+}
+
 fn entry(element: Value) -> Entry {
     match element {
         Value::String(text) => Entry::Active(text),
@@ -165,6 +233,16 @@ mod tests {
         for (millis, seconds) in [(180_000, 180), (1, 1), (1_001, 2)] {
             assert_eq!(whole_seconds(Duration::from_millis(millis)), seconds);
         }
+    }
+
+    #[test]
+    fn an_index_that_would_change_the_url_is_none() {
+        for (text, index) in
+            [("0123abcd-1-2-all", true), ("17", true), ("", false), ("1&all=1", false), ("a b", false), ("1#", false)]
+        {
+            assert_eq!(is_index(text), index, "{text}");
+        }
+        assert!(is_index(&"1".repeat(INDEX_MAX)) && !is_index(&"1".repeat(INDEX_MAX + 1)));
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub struct Web {
     server: String,
     secret: Option<String>,
     timeouts: Timeouts,
+    in_plain_words: bool,
 }
 
 /// What came back for a request, success or not.
@@ -40,6 +41,7 @@ impl Answer {
         serde_json::from_slice::<Coded>(self.body.as_ref().ok()?).ok().map(|said| said.code)
     }
 
+    /// None also for one that is no text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
@@ -53,7 +55,13 @@ impl Answer {
 impl Web {
     /// `server` is what errors call it; `secret` is blanked out of what the server says.
     pub fn new(server: String, tls: bool, secret: Option<String>, way: &WayOut) -> Result<Self, BackendError> {
-        Ok(Self { client: client(tls, way.timeouts)?, server, secret, timeouts: way.timeouts })
+        Ok(Self { client: client(tls, way.timeouts)?, server, secret, timeouts: way.timeouts, in_plain_words: false })
+    }
+
+    /// For a server that says in plain text why it refuses.
+    #[must_use]
+    pub fn in_plain_words(self) -> Self {
+        Self { in_plain_words: true, ..self }
     }
 
     pub fn client(&self) -> &Client {
@@ -68,55 +76,42 @@ impl Web {
 
     /// Sends one request, for a caller to whom some failures are answers.
     pub async fn ask(&self, request: RequestBuilder, limit: usize) -> Result<Answer, BackendError> {
-        self.ask_within(self.timeouts.total, request, limit).await
-    }
-
-    /// The same for a server that may take its time: `total` bounds the attempt instead of the usual bound.
-    pub async fn ask_within(
-        &self,
-        total: Duration,
-        request: RequestBuilder,
-        limit: usize,
-    ) -> Result<Answer, BackendError> {
-        let sent = request.timeout(total).send().await;
-        let mut answer = sent.map_err(|error| self.failed(error, total))?;
+        let mut answer = request.send().await.map_err(|error| self.failed(error))?;
         let (status, retry_after) = (answer.status(), retry_after(&answer));
         let headers = std::mem::take(answer.headers_mut());
-        Ok(Answer { status, headers, body: self.body(&mut answer, limit, total).await, retry_after })
+        Ok(Answer { status, headers, body: self.body(&mut answer, limit).await, retry_after })
+    }
+
+    /// The same for a request that the server may answer as late as it was asked to.
+    pub async fn ask_patiently(
+        &self,
+        request: RequestBuilder,
+        limit: usize,
+        patience: Duration,
+    ) -> Result<Answer, BackendError> {
+        let total = patience.saturating_add(self.timeouts.total);
+        self.ask(request.timeout(total), limit).await.map_err(|error| match error {
+            BackendError::Timeout { server, timeout } if timeout == self.timeouts.total => {
+                BackendError::Timeout { server, timeout: total }
+            }
+            other => other,
+        })
     }
 
     /// The body of a 2xx answer.
     pub fn success(&self, answer: Answer) -> Result<Vec<u8>, BackendError> {
-        if answer.status.is_success() {
-            return answer.body;
+        let Answer { status, headers, body, retry_after } = answer;
+        if status.is_success() {
+            return body;
         }
+        let plain = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
         // the status says enough: a body that broke or is too long takes nothing away from it
-        let message = answer.body.as_ref().ok().and_then(|body| self.message(body));
-        Err(self.refused(answer.status, message, answer.retry_after))
-    }
-
-    /// The same of a server that explains itself in plain text; `secret` is blanked out of that, too.
-    pub fn plain_success(&self, answer: Answer, secret: Option<&str>) -> Result<Vec<u8>, BackendError> {
-        if answer.status.is_success() {
-            return answer.body;
-        }
-        let plain = answer.header(CONTENT_TYPE.as_str()).is_some_and(|kind| kind.starts_with("text/plain"));
-        let body = answer.body.as_ref().ok().filter(|_| plain);
-        let message = body.map(|body| {
-            let said = String::from_utf8_lossy(body);
-            self.line(&secret.map_or(said.to_string(), |secret| said.replace(secret, "…")))
+        let message = body.ok().and_then(|body| match plain && self.in_plain_words {
+            true => Some(self.line(&String::from_utf8_lossy(&body))),
+            false => self.message(&body),
         });
-        Err(self.refused(answer.status, message, answer.retry_after))
-    }
-
-    /// An answer that is no success, with the words of the server.
-    pub fn failure(&self, status: StatusCode, said: Option<&str>) -> BackendError {
-        self.refused(status, said.map(|said| self.line(said)), None)
-    }
-
-    fn refused(&self, status: StatusCode, message: Option<String>, retry_after: Option<Duration>) -> BackendError {
-        let (server, status) = (self.server.clone(), status.as_u16());
-        BackendError::Status { server, status, message: message.unwrap_or_default(), retry_after }
+        let message = message.unwrap_or_default();
+        Err(BackendError::Status { server: self.server.clone(), status: status.as_u16(), message, retry_after })
     }
 
     pub fn no_room(&self) -> BackendError {
@@ -127,9 +122,9 @@ impl Web {
         BackendError::Garbled { server: self.server.clone(), what: what.into() }
     }
 
-    async fn body(&self, answer: &mut Response, limit: usize, total: Duration) -> Result<Vec<u8>, BackendError> {
+    async fn body(&self, answer: &mut Response, limit: usize) -> Result<Vec<u8>, BackendError> {
         let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|error| self.failed(error, total))? {
+        while let Some(chunk) = answer.chunk().await.map_err(|error| self.failed(error))? {
             if body.len() + chunk.len() > limit {
                 return Err(self.garbled(format!("it is longer than {limit} bytes")));
             }
@@ -147,7 +142,8 @@ impl Web {
         Some(self.line(&serde_json::from_slice::<Said>(body).ok()?.error))
     }
 
-    fn line(&self, said: &str) -> String {
+    /// What a server says, without secrets.
+    pub fn line(&self, said: &str) -> String {
         let said = self.secret.as_ref().map_or(said.to_owned(), |secret| said.replace(secret, "…"));
         let line = said.trim_end().chars().map(|c| if c.is_control() { ' ' } else { c });
         let mut short: String = line.clone().take(MESSAGE_LIMIT).collect();
@@ -157,11 +153,11 @@ impl Web {
         short
     }
 
-    fn failed(&self, error: reqwest::Error, total: Duration) -> BackendError {
+    fn failed(&self, error: reqwest::Error) -> BackendError {
         let server = self.server.clone();
         if error.is_timeout() {
-            let timeout = if error.is_connect() { self.timeouts.connect } else { total };
-            return BackendError::Timeout { server, timeout: timeout.min(total) };
+            let timeout = if error.is_connect() { self.timeouts.connect } else { self.timeouts.total };
+            return BackendError::Timeout { server, timeout: timeout.min(self.timeouts.total) };
         }
         let cause = cause(&error);
         if error.is_builder() {

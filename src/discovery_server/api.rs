@@ -4,51 +4,57 @@
 //! | --- | --- |
 //! | `POST /v1/clusters` | 200, the token of a new cluster as plain text |
 //! | `POST /v1/clusters/TOKEN?ttl=180`, body `10.0.0.1:2375` | 200 when it is on disk; ttl in whole seconds, 180 if it is missing |
-//! | `GET /v1/clusters/TOKEN` | 200, a sorted JSON array of strings |
+//! | the same with a header `X-Swarm-Record: {"node": …}` | 200, and who the node is is listed with `records=1` |
 //! | `DELETE /v1/clusters/TOKEN` | 200, the cluster is gone with its entries and its token |
-//! | `GET /v1/clusters/TOKEN?all=1` | 200, the same, and behind the strings the drained nodes as objects: see below |
 //! | `DELETE /v1/clusters/TOKEN/ADDRESS` | 200, whether the entry was there or not |
 //! | `PUT /v1/clusters/TOKEN/ADDRESS/drained?ttl=180`, body `kernel update` | 200: until the ttl ends the node is drained, for this reason, which may be empty |
 //! | `GET /healthz`, `GET /v1/healthz` | 200 `ok` |
 //!
-//! Anything else is a `Refusal`.
+//! What is read of a cluster is served by `feeds`. Anything else is a `Refusal`. With a tokens file each but the last takes
+//! a bearer token, see `access`.
 //!
 //! A drained node is `{"address": "10.0.0.1:2375", "drained": true, "reason": "kernel update"}`, without a reason it is
 //! `null`. No node is in a list twice: while its entry lives it is a string, and a registration takes the mark down.
 //! Marks are not stored. An agent puts its own up anew at each heartbeat, so that a server that was restarted knows
 //! of it again within one.
 
+use super::access::{self, Guard};
+use super::feeds::{self, Feeds};
 use super::keeper::Keeper;
 use super::limits;
 use super::refusal::Refusal;
 use crate::model::address::AddressError;
 use crate::model::drained::{self, ReasonError};
-use crate::model::{NodeAddress, Token};
+use crate::model::{NodeAddress, NodeRecord, Token};
+use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
-use axum::http::{StatusCode, Uri, header};
-use axum::middleware::{Next, from_fn};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
-use axum::{Json, Router};
 use rand::TryRng;
 use rand::rngs::SysRng;
-use serde_json::json;
 use std::io;
 use std::time::Duration;
 
-pub fn router(keeper: Keeper) -> Router {
+/// Who the node is. One that can't be read takes nothing away from the beat.
+const RECORD: &str = "x-swarm-record";
+
+pub fn router(keeper: Keeper, guard: Guard, feeds: Feeds) -> Router {
     Router::new()
         .route("/healthz", get(healthy))
         .route("/v1/healthz", get(healthy))
         .route("/v1/clusters", post(create))
-        .route("/v1/clusters/{token}", get(list).post(register).delete(drop_cluster))
+        .route("/v1/clusters/{token}", post(register).delete(drop_cluster))
         .route("/v1/clusters/{token}/{address}", delete(remove))
         .route("/v1/clusters/{token}/{address}/drained", put(mark).layer(DefaultBodyLimit::max(limits::REASON_BODY)))
+        .merge(feeds::router(feeds))
         .fallback(async || Refusal::NoSuchPath)
         .method_not_allowed_fallback(async || Refusal::NoSuchMethod)
         .layer(DefaultBodyLimit::max(limits::BODY))
+        .layer(from_fn_with_state(guard, access::admit))
         .layer(from_fn(in_time))
         .with_state(keeper)
 }
@@ -68,29 +74,17 @@ async fn register(
     State(keeper): State<Keeper>,
     path: Result<Path<String>, PathRejection>,
     uri: Uri,
+    headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<StatusCode, Refusal> {
     let token = token(&path?.0)?;
     let ttl = ttl(uri.query())?;
     let address = address(&body.map_err(unread)?).map_err(Refusal::BadAddress)?;
-    keeper.register(token, &address, ttl).await?;
-    Ok(StatusCode::OK)
-}
-
-async fn list(
-    State(keeper): State<Keeper>,
-    path: Result<Path<String>, PathRejection>,
-    uri: Uri,
-) -> Result<Response, Refusal> {
-    let token = token(&path?.0)?;
-    if parameter(uri.query(), "all") != Some("1") {
-        return Ok(Json(keeper.list(&token)?).into_response());
+    keeper.register(token.clone(), &address, ttl).await?;
+    if let Some(record) = headers.get(RECORD).and_then(|value| NodeRecord::from_json(value.as_bytes())) {
+        keeper.record(&token, &address, record);
     }
-    let (active, drained) = keeper.list_all(&token)?;
-    let strings = active.into_iter().map(|address| json!(address));
-    let objects =
-        drained.into_iter().map(|(address, reason)| json!({ "address": address, "drained": true, "reason": reason }));
-    Ok(Json(strings.chain(objects).collect::<Vec<_>>()).into_response())
+    Ok(StatusCode::OK)
 }
 
 async fn drop_cluster(
@@ -131,8 +125,11 @@ async fn mark(
 }
 
 /// A client that is slow with its body holds a connection, but not for ever. An order that is
-/// under way by then is still carried out.
+/// under way by then is still carried out. Readers send no body, and may wait on purpose: that has bounds of its own.
 async fn in_time(request: Request, next: Next) -> Response {
+    if matches!(*request.method(), Method::GET | Method::HEAD) {
+        return next.run(request).await;
+    }
     match tokio::time::timeout(limits::REQUEST, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Refusal::TooSlow.into_response(),
@@ -159,12 +156,12 @@ pub fn new_token() -> io::Result<Token> {
     format!("{:032x}", u128::from_be_bytes(bytes)).parse().map_err(io::Error::other)
 }
 
-fn token(text: &str) -> Result<Token, Refusal> {
+pub fn token(text: &str) -> Result<Token, Refusal> {
     text.parse().map_err(|_| Refusal::BadToken)
 }
 
 /// The first of that name; empty if it has no value.
-fn parameter<'q>(query: Option<&'q str>, name: &str) -> Option<&'q str> {
+pub fn parameter<'q>(query: Option<&'q str>, name: &str) -> Option<&'q str> {
     query.unwrap_or_default().split('&').find_map(|pair| match pair.split_once('=') {
         Some((key, value)) if key == name => Some(value),
         None if pair == name => Some(""),

@@ -5,23 +5,25 @@ use super::clock::Clock;
 use super::limits;
 use super::plan::Wish;
 use super::refusal::Refusal;
-use super::roster::{Drained, Mark, Renewal, Roster};
-use crate::model::{Moment, NodeAddress, Token};
+use super::roster::{Drained, Mark, Recorded, Renewal, Roster, Standing, View};
+use crate::model::{Moment, NodeAddress, NodeRecord, Token};
 use crate::policy::lease::Lease;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 /// The roster and its clock.
 pub struct Memory {
     roster: Mutex<Roster>,
     pub clock: Clock,
+    /// Of this process, so that no index of an earlier one is one of ours.
+    epoch: u64,
 }
 
 impl Memory {
     pub fn new(roster: Roster, clock: Clock) -> Self {
-        Self { roster: Mutex::new(roster), clock }
+        Self { roster: Mutex::new(roster), clock, epoch: rand::random() }
     }
 
     /// The time is read under the lock, so that whoever comes later has a later time, and an entry
@@ -31,6 +33,20 @@ impl Memory {
         let mut roster = self.roster.lock().unwrap_or_else(PoisonError::into_inner);
         work(&mut roster, self.clock.now())
     }
+
+    /// Of letters, digits and `-` alone: it goes into URLs and headers as it is.
+    fn index(&self, view: View, Standing { cluster, changes }: Standing) -> String {
+        let all = if view == View::All { "-all" } else { "" };
+        format!("{:016x}-{cluster}-{changes}{all}", self.epoch)
+    }
+}
+
+/// A list, and its index.
+pub struct Look {
+    pub index: String,
+    pub active: Vec<Box<str>>,
+    /// Empty in a view of the active ones.
+    pub drained: Vec<Drained>,
 }
 
 /// One order to the writer. The slot bounds how many wait, abandoned ones included.
@@ -83,14 +99,41 @@ impl Keeper {
         self.order(Wish::Remove { token, address: address.to_string().into() }).await
     }
 
-    pub fn list(&self, token: &Token) -> Result<Vec<Box<str>>, Refusal> {
-        self.memory.with(|roster, now| roster.list(token, now)).ok_or(Refusal::UnknownCluster)
+    /// The list as it is now.
+    pub fn look(&self, token: &Token, view: View) -> Result<Look, Refusal> {
+        let look = self.memory.with(|roster, now| {
+            let (standing, _) = roster.standing(token, view, now)?;
+            let drained = match view {
+                View::Active => Vec::new(),
+                View::All => roster.drained(token, now)?,
+            };
+            Some(Look { index: self.memory.index(view, standing), active: roster.list(token, now)?, drained })
+        });
+        look.ok_or(Refusal::UnknownCluster)
     }
 
-    /// The same, and the drained nodes with their reasons.
-    pub fn list_all(&self, token: &Token) -> Result<(Vec<Box<str>>, Vec<Drained>), Refusal> {
-        let all = self.memory.with(|roster, now| Some((roster.list(token, now)?, roster.drained(token, now)?)));
-        all.ok_or(Refusal::UnknownCluster)
+    /// The list's index, and how long the list stays as it is if nobody does anything.
+    pub fn index(&self, token: &Token, view: View) -> Result<(String, Duration), Refusal> {
+        let standing = self.memory.with(|roster, now| {
+            let (standing, due) = roster.standing(token, view, now)?;
+            Some((self.memory.index(view, standing), due.since(now)))
+        });
+        standing.ok_or(Refusal::UnknownCluster)
+    }
+
+    /// See [`Roster::bell`].
+    pub fn bell(&self, token: &Token) -> Result<watch::Receiver<()>, Refusal> {
+        self.memory.with(|roster, _| roster.bell(token)).ok_or(Refusal::UnknownCluster)
+    }
+
+    /// Who the node behind an entry is. In memory only, so it is done at once.
+    pub fn record(&self, token: &Token, address: &NodeAddress, record: NodeRecord) {
+        self.memory.with(|roster, _| roster.record(token, address, record));
+    }
+
+    /// The list as it is now, and who is behind it.
+    pub fn recorded(&self, token: &Token) -> Result<Vec<Recorded>, Refusal> {
+        self.memory.with(|roster, now| roster.recorded(token, now)).ok_or(Refusal::UnknownCluster)
     }
 
     /// Says that a node is drained. In memory only, so it is done at once.

@@ -24,7 +24,19 @@ pub const WAITING: usize = CONNECTIONS;
 /// Changes that are stored in one transaction.
 pub const BATCH: usize = 1024;
 
-/// From a request's head to the answer's.
+/// Of TLS, from the connection's first byte on.
+pub const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Requests that wait for changes, and readers of events. A quarter of the connections stays free for agents.
+pub const WATCHERS: usize = CONNECTIONS - CONNECTIONS / 4;
+/// Of them by one client, which may be a proxy for many.
+pub const WATCHERS_EACH: usize = 1024;
+/// How long a request waits for a change: shorter than the minute after which many a proxy gives up.
+pub const DEFAULT_WAIT: Duration = Duration::from_secs(55);
+pub const MAX_WAIT: Duration = Duration::from_secs(300);
+/// Between two signs of life to a reader of events.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// From a request's head to the answer's, unless it waits on purpose.
 pub const REQUEST: Duration = Duration::from_secs(10);
 /// Idle connections are kept for longer than the default heartbeat of 60 s.
 pub const BOUNDS: Bounds = Bounds {

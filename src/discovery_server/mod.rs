@@ -8,23 +8,36 @@
 //!
 //! The roster in memory answers every list and takes every beat; it shows changes after they are
 //! committed. `policy::lease` decides when an entry ends. Marks of drained nodes are in memory only.
+//!
+//! Who gets in is decided in two places: by TLS before a connection's first request (`tls`), and by bearer tokens before
+//! each request (`access`). Both follow the configuration while the server runs (`reload`).
 
+mod access;
 mod api;
 mod clock;
+mod cluster;
+mod feeds;
 mod keeper;
 mod limits;
+mod places;
 mod plan;
 mod refusal;
+mod reload;
 mod roster;
 mod store;
+mod tls;
 mod writer;
 
+pub use access::{Guard, new_bearer};
 pub use api::new_token;
+pub use reload::{Protection, Reloader};
 pub use store::StoreError;
+pub use tls::{Keyring, Usable};
 
 use crate::http;
-use crate::model::Token;
+use crate::model::{TlsFileFault, Token};
 use crate::telemetry::{Event, emit};
+use feeds::Feeds;
 use keeper::Keeper;
 use std::fmt;
 use std::io;
@@ -47,6 +60,8 @@ pub struct ServerStatus {
     pub address: SocketAddr,
     pub clusters: usize,
     pub nodes: usize,
+    /// Why the TLS files as they are now are not in use.
+    pub tls_trouble: Option<String>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +73,8 @@ pub enum ServerError {
     /// The one cluster of an embedded server.
     #[error("its cluster can't be made: {0}")]
     Cluster(String),
+    #[error("{0}")]
+    Tls(TlsFileFault),
     #[error("the socket can't be used: {0}")]
     Socket(#[source] io::Error),
     #[error("the thread that writes the store ended by itself")]
@@ -69,8 +86,12 @@ pub enum ServerError {
 impl fmt::Display for ServerStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plural = |n: usize| if n == 1 { "" } else { "s" };
-        let Self { address, clusters, nodes } = self;
-        write!(f, "serving {clusters} cluster{}, {nodes} node{} on {address}", plural(*clusters), plural(*nodes))
+        let Self { address, clusters, nodes, tls_trouble } = self;
+        write!(f, "serving {clusters} cluster{}, {nodes} node{} on {address}", plural(*clusters), plural(*nodes))?;
+        match tls_trouble {
+            Some(trouble) => write!(f, "; the TLS files from before are in use: {trouble}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -80,6 +101,7 @@ pub struct Serving {
     pub state_directory: PathBuf,
     /// A cluster that is made if it is not there yet.
     pub cluster: Option<Token>,
+    pub protection: Protection,
 }
 
 pub async fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {
@@ -92,7 +114,7 @@ pub async fn run(
     status: watch::Sender<Option<ServerStatus>>,
     stop: CancellationToken,
 ) -> Result<(), ServerError> {
-    let Serving { listener, state_directory, cluster } = serving;
+    let Serving { listener, state_directory, cluster, protection: Protection { guard, keyring } } = serving;
     let (keeper, mut writer) = writer::start(state_directory).await?;
     if let Some(token) = cluster {
         keeper.ensure(token).await.map_err(|refusal| ServerError::Cluster(refusal.to_string()))?;
@@ -100,11 +122,15 @@ pub async fn run(
     let address = listener.local_addr().map_err(ServerError::Socket)?;
     let place = address.to_string();
     emit(&Event::ServerListening { address: &place });
-    let router = api::router(keeper.clone());
+    let router = api::router(keeper.clone(), guard, Feeds::new(keeper.clone(), stop.clone()));
+    let open = |stream| match &keyring {
+        Some(keyring) => tls::open(keyring.clone(), stream, router.clone()),
+        None => http::plain(|| router.clone())(stream),
+    };
     let tell = |trouble| emit(&Event::of_socket(&place, &trouble));
     let ended = tokio::select! {
-        () = http::serve(listener, || router.clone(), limits::BOUNDS, tell, stop) => false,
-        () = report(&keeper, address, &status) => false,
+        () = http::serve(listener, open, limits::BOUNDS, tell, stop) => false,
+        () = report(&keeper, address, keyring.as_ref(), &status) => false,
         // a oneshot: nothing is lost when another arm wins
         () = writer.ended() => true,
     };
@@ -117,15 +143,25 @@ pub async fn run(
 }
 
 /// Never ends.
-async fn report(keeper: &Keeper, address: SocketAddr, status: &watch::Sender<Option<ServerStatus>>) {
+async fn report(
+    keeper: &Keeper,
+    address: SocketAddr,
+    keyring: Option<&Keyring>,
+    status: &watch::Sender<Option<ServerStatus>>,
+) {
     loop {
         let (clusters, nodes) = keeper.count();
-        let new = Some(ServerStatus { address, clusters, nodes });
+        let tls_trouble = keyring.and_then(Keyring::trouble).map(|fault| fault.to_string());
+        let new = Some(ServerStatus { address, clusters, nodes, tls_trouble });
         status.send_if_modified(|old| {
             let changed = *old != new;
             *old = new;
             changed
         });
         tokio::time::sleep(REPORT_INTERVAL).await;
+        // also while nobody connects
+        if let Some(keyring) = keyring {
+            keyring.current().await;
+        }
     }
 }

@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn a_batch_sees_its_own_earlier_orders() {
         let mut roster = Roster::default();
-        roster.apply(Change::AddCluster(token("old")));
+        roster.apply(Change::AddCluster(token("old")), Moment::default());
         let mut plan = Plan::new(&roster);
         assert_eq!(plan.add(Wish::Create(token("new"))), Ok(()));
         assert_eq!(plan.add(put("new", 1)), Ok(()));

@@ -1,11 +1,12 @@
 //! Who is in which cluster, in memory: what every list is answered from.
 
-use super::limits;
+use super::cluster::{Cluster, Unstored};
 use super::refusal::Refusal;
-use crate::model::{Moment, NodeAddress, Token};
+use crate::model::{Moment, NodeAddress, NodeRecord, Token};
 use crate::policy::lease::Lease;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// All clusters. It only ever shows what is in the store, but for the beats of entries: those are
 /// kept here and stored in bundles, since a lost beat is covered by the grace after a restart. But
@@ -13,24 +14,16 @@ use std::time::Duration;
 /// nodes are nowhere else: their agents put them up anew with every heartbeat.
 #[derive(Debug, Default)]
 pub struct Roster {
-    clusters: BTreeMap<Token, Cluster>,
+    clusters: BTreeMap<Token, Numbered>,
+    /// How many clusters there were, gone ones included.
+    made: u64,
 }
 
-/// Keyed by the address as it is listed, so that lists come out sorted.
-#[derive(Debug, Default)]
-struct Cluster {
-    entries: BTreeMap<Box<str>, Entry>,
-    marks: BTreeMap<Box<str>, Mark>,
-}
-
+/// No two have the same number, so that a cluster that is made again does not pass for the one before.
 #[derive(Debug)]
-struct Entry {
-    lease: Lease,
-    /// The beat that is in the store.
-    stored: Moment,
-    expiry: Moment,
-    /// Lives on its grace: it has not beaten since the restart.
-    restored: bool,
+struct Numbered {
+    number: u64,
+    cluster: Cluster,
 }
 
 /// That a node is drained. An entry of the same address hides it while it lives.
@@ -40,8 +33,27 @@ pub struct Mark {
     pub lease: Lease,
 }
 
+/// A node as it is listed with its record.
+pub type Recorded = (Box<str>, Option<NodeRecord>);
+
 /// A drained node as it is listed: its address, and the reason.
 pub type Drained = (Box<str>, Option<Box<str>>);
+
+/// Which list is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum View {
+    /// Of the entries.
+    Active,
+    /// Of the drained nodes, too.
+    All,
+}
+
+/// Which of its states a list is in: as long as that is the same, so is the list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    pub cluster: u64,
+    pub changes: u64,
+}
 
 /// One change of what is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,100 +76,110 @@ pub enum Renewal {
 impl Roster {
     /// Renews an entry that lives, has beaten in this process and keeps its ttl.
     pub fn renew(&mut self, token: &Token, address: &NodeAddress, lease: Lease) -> Renewal {
-        let Some(cluster) = self.clusters.get_mut(token) else { return Renewal::UnknownCluster };
-        let address = address.to_string();
-        match cluster.entries.get_mut(address.as_str()) {
-            Some(entry) if !entry.restored && entry.expiry > lease.beat && entry.lease.ttl == lease.ttl => {
-                entry.lease = lease;
-                entry.expiry = lease.expiry();
-                cluster.unmark(&address, lease.beat);
-                Renewal::Renewed
-            }
-            _ => Renewal::Changes,
-        }
+        let Some(cluster) = self.cluster_mut(token) else { return Renewal::UnknownCluster };
+        cluster.renew(&address.to_string(), lease)
     }
 
     /// The addresses listed now, sorted; `None` if there is no such cluster.
     pub fn list(&self, token: &Token, now: Moment) -> Option<Vec<Box<str>>> {
-        let live = self.clusters.get(token)?.entries.iter().filter(|(_, entry)| entry.expiry > now);
-        Some(live.map(|(address, _)| address.clone()).collect())
-    }
-
-    /// Puts a mark up, in place of the address's last one. One for an address that the cluster knows is always taken,
-    /// so that a full cluster can drain its nodes.
-    pub fn mark(&mut self, token: &Token, address: &NodeAddress, mark: Mark) -> Result<(), Refusal> {
-        let cluster = self.clusters.get_mut(token).ok_or(Refusal::UnknownCluster)?;
-        let address = address.to_string();
-        if !cluster.knows(&address) && cluster.size() >= limits::ENTRIES {
-            return Err(Refusal::ClusterFull);
-        }
-        cluster.marks.insert(address.into(), mark);
-        Ok(())
+        self.cluster(token).map(|cluster| cluster.list(now))
     }
 
     /// The nodes that are drained now and not listed, sorted, with the reason; `None` if there is no such cluster.
     pub fn drained(&self, token: &Token, now: Moment) -> Option<Vec<Drained>> {
-        let Cluster { entries, marks } = self.clusters.get(token)?;
-        let live = |address| entries.get(address).is_some_and(|entry| entry.expiry > now);
-        let shown = marks.iter().filter(|(address, mark)| mark.lease.expiry() > now && !live(*address));
-        Some(shown.map(|(address, mark)| (address.clone(), mark.reason.clone())).collect())
+        self.cluster(token).map(|cluster| cluster.drained(now))
     }
 
-    /// Forgets the marks that ended.
-    pub fn sweep(&mut self, now: Moment) {
-        for cluster in self.clusters.values_mut() {
-            cluster.marks.retain(|_, mark| mark.lease.expiry() > now);
+    /// The state in which the list is now, and when it leaves it by itself at the earliest.
+    pub fn standing(&mut self, token: &Token, view: View, now: Moment) -> Option<(Standing, Moment)> {
+        let Numbered { number, cluster } = self.clusters.get_mut(token)?;
+        let (changes, due) = cluster.standing(view, now);
+        Some((Standing { cluster: *number, changes }, due))
+    }
+
+    /// Rings when there may be another standing, or an earlier end of it. It breaks when the cluster goes.
+    pub fn bell(&mut self, token: &Token) -> Option<watch::Receiver<()>> {
+        self.cluster_mut(token).map(Cluster::bell)
+    }
+
+    /// Puts a mark up, in place of the address's last one.
+    pub fn mark(&mut self, token: &Token, address: &NodeAddress, mark: Mark) -> Result<(), Refusal> {
+        self.cluster_mut(token).ok_or(Refusal::UnknownCluster)?.mark(&address.to_string(), mark)
+    }
+
+    /// Who the node behind an entry is.
+    pub fn record(&mut self, token: &Token, address: &NodeAddress, record: NodeRecord) {
+        if let Some(cluster) = self.cluster_mut(token) {
+            cluster.record(&address.to_string(), record);
         }
     }
 
+    /// The addresses listed now, sorted, and who is behind them; `None` if there is no such cluster.
+    pub fn recorded(&mut self, token: &Token, now: Moment) -> Option<Vec<Recorded>> {
+        self.cluster_mut(token).map(|cluster| cluster.recorded(now))
+    }
+
+    /// Forgets the marks that ended, and who was behind entries that are gone.
+    pub fn sweep(&mut self, now: Moment) {
+        self.clusters.values_mut().for_each(|numbered| numbered.cluster.sweep(now));
+    }
+
     /// Makes a committed change visible.
-    pub fn apply(&mut self, change: Change) {
+    pub fn apply(&mut self, change: Change, now: Moment) {
         match change {
-            Change::AddCluster(token) => drop(self.clusters.entry(token).or_default()),
+            Change::AddCluster(token) => self.add(token),
             Change::DropCluster(token) => drop(self.clusters.remove(&token)),
-            Change::Put { token, address, lease } => self.put(&token, address, lease),
+            Change::Put { token, address, lease } => {
+                if let Some(cluster) = self.cluster_mut(&token) {
+                    cluster.put(address, lease, now);
+                }
+            }
             Change::Remove { token, address } => {
-                self.clusters.get_mut(&token).and_then(|cluster| cluster.entries.remove(&address));
+                if let Some(cluster) = self.cluster_mut(&token) {
+                    cluster.remove(&address, now);
+                }
             }
         }
     }
 
     /// Takes an entry from the store; `false` if it has used up its grace.
     pub fn restore(&mut self, token: &Token, address: &str, lease: Lease, resumed: Moment) -> bool {
-        let (Some(expiry), Some(cluster)) = (lease.restored_expiry(resumed), self.clusters.get_mut(token)) else {
+        let (Some(expiry), Some(cluster)) = (lease.restored_expiry(resumed), self.cluster_mut(token)) else {
             return false;
         };
-        cluster.entries.insert(address.into(), Entry { lease, stored: lease.beat, expiry, restored: true });
+        cluster.restore(address, lease, expiry);
         true
     }
 
     /// What the store does not know yet: entries that ended, and beats.
     pub fn unstored(&self, now: Moment) -> Vec<Change> {
-        let changes = self.entries().filter_map(|(token, address, entry)| {
-            let (token, address) = (token.clone(), address.clone());
-            if entry.expiry <= now {
-                Some(Change::Remove { token, address })
-            } else if entry.lease.beat != entry.stored {
-                Some(Change::Put { token, address, lease: entry.lease })
-            } else {
-                None
-            }
-        });
-        changes.collect()
+        let mut changes = Vec::new();
+        for (token, Numbered { cluster, .. }) in &self.clusters {
+            let change = |address: &Box<str>, unstored| {
+                let (token, address) = (token.clone(), address.clone());
+                match unstored {
+                    Unstored::End => Change::Remove { token, address },
+                    Unstored::Beat(lease) => Change::Put { token, address, lease },
+                }
+            };
+            changes
+                .extend(cluster.entries().filter_map(|(address, entry)| Some(change(address, entry.unstored(now)?))));
+        }
+        changes
     }
 
     pub fn shortest_ttl(&self) -> Option<Duration> {
-        self.entries().map(|(_, _, entry)| entry.lease.ttl).min()
+        self.each().flat_map(Cluster::entries).map(|(_, entry)| entry.lease.ttl).min()
     }
 
     /// Clusters, and entries listed now.
     pub fn count(&self, now: Moment) -> (usize, usize) {
-        (self.clusters.len(), self.entries().filter(|(_, _, entry)| entry.expiry > now).count())
+        (self.clusters.len(), self.each().map(|cluster| cluster.count(now)).sum())
     }
 
     /// How many entries and marks a cluster holds, expired ones that were not swept yet included.
     pub fn cluster_size(&self, token: &Token) -> Option<usize> {
-        self.clusters.get(token).map(Cluster::size)
+        self.cluster(token).map(Cluster::size)
     }
 
     pub fn clusters(&self) -> usize {
@@ -166,51 +188,31 @@ impl Roster {
 
     /// Whether the address has an entry, or a mark that a new entry would replace.
     pub fn holds(&self, token: &Token, address: &str) -> bool {
-        self.clusters.get(token).is_some_and(|cluster| cluster.knows(address))
+        self.cluster(token).is_some_and(|cluster| cluster.knows(address))
     }
 
-    fn entries(&self) -> impl Iterator<Item = (&Token, &Box<str>, &Entry)> {
-        self.clusters
-            .iter()
-            .flat_map(|(token, cluster)| cluster.entries.iter().map(move |(address, entry)| (token, address, entry)))
+    fn add(&mut self, token: Token) {
+        self.made += 1;
+        self.clusters.entry(token).or_insert(Numbered { number: self.made, cluster: Cluster::default() });
     }
 
-    /// A beat that came while this one was being stored stands.
-    fn put(&mut self, token: &Token, address: Box<str>, lease: Lease) {
-        let Some(cluster) = self.clusters.get_mut(token) else { return };
-        cluster.unmark(&address, lease.beat);
-        match cluster.entries.get_mut(&address) {
-            Some(entry) if entry.lease.ttl == lease.ttl && entry.lease.beat >= lease.beat => entry.stored = lease.beat,
-            _ => {
-                let entry = Entry { lease, stored: lease.beat, expiry: lease.expiry(), restored: false };
-                cluster.entries.insert(address, entry);
-            }
-        }
-    }
-}
-
-impl Cluster {
-    /// A node that registers is not drained any more. A mark that was put up after the beat stands: beats are
-    /// stored later than they come.
-    fn unmark(&mut self, address: &str, beat: Moment) {
-        if self.marks.get(address).is_some_and(|mark| mark.lease.beat <= beat) {
-            self.marks.remove(address);
-        }
+    fn cluster(&self, token: &Token) -> Option<&Cluster> {
+        self.clusters.get(token).map(|numbered| &numbered.cluster)
     }
 
-    fn knows(&self, address: &str) -> bool {
-        self.entries.contains_key(address) || self.marks.contains_key(address)
+    fn cluster_mut(&mut self, token: &Token) -> Option<&mut Cluster> {
+        self.clusters.get_mut(token).map(|numbered| &mut numbered.cluster)
     }
 
-    /// An address with an entry and a mark counts twice.
-    fn size(&self) -> usize {
-        self.entries.len() + self.marks.len()
+    fn each(&self) -> impl Iterator<Item = &Cluster> {
+        self.clusters.values().map(|numbered| &numbered.cluster)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::discovery_server::limits;
 
     const TTL: Duration = Duration::from_secs(10);
 
@@ -236,7 +238,7 @@ mod tests {
 
     fn roster() -> Roster {
         let mut roster = Roster::default();
-        roster.apply(Change::AddCluster(token()));
+        roster.apply(Change::AddCluster(token()), at(0));
         roster
     }
 
@@ -247,7 +249,7 @@ mod tests {
     #[test]
     fn an_entry_is_listed_until_its_ttl_ends() {
         let mut roster = roster();
-        roster.apply(put(100));
+        roster.apply(put(100), at(100));
         assert_eq!((listed(&roster, 109), listed(&roster, 110)), (1, 0));
         assert_eq!(roster.count(at(110)), (1, 0));
         assert_eq!(roster.unstored(at(109)), []);
@@ -258,19 +260,19 @@ mod tests {
     fn a_beat_renews_and_is_stored_later() {
         let mut roster = roster();
         assert_eq!(roster.renew(&token(), &address(), lease(100)), Renewal::Changes, "not there yet");
-        roster.apply(put(100));
+        roster.apply(put(100), at(100));
         assert_eq!(roster.renew(&token(), &address(), lease(105)), Renewal::Renewed);
         assert_eq!((listed(&roster, 114), listed(&roster, 115)), (1, 0));
         assert_eq!(roster.unstored(at(106)), [put(105)]);
         assert_eq!(roster.renew(&token(), &address(), lease(107)), Renewal::Renewed, "while 105 is being stored");
-        roster.apply(put(105));
+        roster.apply(put(105), at(105));
         assert_eq!(roster.unstored(at(108)), [put(107)], "the later beat stands and is still to be stored");
     }
 
     #[test]
     fn a_new_ttl_and_an_ended_entry_are_changes() {
         let mut roster = roster();
-        roster.apply(put(100));
+        roster.apply(put(100), at(100));
         let longer = Lease { ttl: 2 * TTL, beat: at(101) };
         assert_eq!(roster.renew(&token(), &address(), longer), Renewal::Changes);
         assert_eq!(roster.renew(&token(), &address(), lease(110)), Renewal::Changes);
@@ -288,7 +290,7 @@ mod tests {
             Renewal::Changes,
             "the first beat is stored at once"
         );
-        roster.apply(put(116));
+        roster.apply(put(116), at(116));
         assert_eq!(roster.renew(&token(), &address(), lease(117)), Renewal::Renewed);
     }
 
@@ -322,27 +324,27 @@ mod tests {
     #[test]
     fn an_entry_hides_a_mark_until_it_goes() {
         let mut roster = roster();
-        roster.apply(put(100));
+        roster.apply(put(100), at(100));
         assert_eq!(roster.mark(&token(), &address(), mark("a", 105)), Ok(()));
         assert_eq!((listed(&roster, 109), reasons(&roster, 109).len()), (1, 0));
         assert_eq!((listed(&roster, 110), reasons(&roster, 110).len()), (0, 1), "the entry ended");
-        roster.apply(Change::Remove { token: token(), address: "10.0.0.1:2375".into() });
+        roster.apply(Change::Remove { token: token(), address: "10.0.0.1:2375".into() }, at(106));
         assert_eq!(reasons(&roster, 106), ["a"], "the entry was taken out");
     }
 
     #[test]
     fn a_registration_takes_a_mark_down_and_storing_an_older_beat_does_not() {
         let mut roster = roster();
-        roster.apply(put(100));
+        roster.apply(put(100), at(100));
         assert_eq!(roster.renew(&token(), &address(), lease(102)), Renewal::Renewed);
         let unstored = roster.unstored(at(103));
         assert_eq!(roster.mark(&token(), &address(), mark("a", 104)), Ok(()));
-        unstored.into_iter().for_each(|change| roster.apply(change));
+        unstored.into_iter().for_each(|change| roster.apply(change, at(104)));
         assert_eq!(roster.cluster_size(&token()), Some(2), "the mark is there still");
         assert_eq!(roster.renew(&token(), &address(), lease(105)), Renewal::Renewed);
         assert_eq!(roster.cluster_size(&token()), Some(1), "a beat is a registration");
         assert_eq!(roster.mark(&token(), &address(), mark("a", 114)), Ok(()));
-        roster.apply(put(116));
+        roster.apply(put(116), at(116));
         assert_eq!((listed(&roster, 116), roster.cluster_size(&token())), (1, Some(1)), "and so is a new entry");
     }
 
@@ -353,10 +355,29 @@ mod tests {
             let node = format!("n{n}:1").parse().expect("an address");
             assert_eq!(roster.mark(&token(), &node, mark("a", 100)), Ok(()));
         }
-        roster.apply(put(100));
+        roster.apply(put(100), at(100));
         let other = "other:1".parse().expect("an address");
         assert_eq!(roster.mark(&token(), &other, mark("a", 100)), Err(Refusal::ClusterFull));
         assert_eq!(roster.mark(&token(), &address(), mark("a", 101)), Ok(()));
         assert!(roster.holds(&token(), "n1:1"), "a plan lets it in again");
+    }
+
+    #[test]
+    fn a_cluster_that_is_made_again_has_another_standing() {
+        let mut roster = roster();
+        let before = roster.standing(&token(), View::Active, at(1)).expect("the cluster").0;
+        let mut bell = roster.bell(&token()).expect("the cluster");
+        roster.apply(Change::DropCluster(token()), at(2));
+        assert!(bell.has_changed().is_err(), "it broke");
+        assert_eq!(roster.standing(&token(), View::Active, at(2)), None);
+        roster.apply(Change::AddCluster(token()), at(3));
+        let after = roster.standing(&token(), View::Active, at(3)).expect("the cluster").0;
+        assert_eq!((before.changes, after.changes), (0, 0));
+        assert_ne!(before, after);
+        roster.apply(Change::AddCluster(token()), at(4));
+        let again = roster.standing(&token(), View::Active, at(4)).expect("the cluster").0;
+        assert_eq!(after, again, "it was there already");
+        bell = roster.bell(&token()).expect("the cluster");
+        assert_eq!(bell.has_changed().ok(), Some(false));
     }
 }

@@ -74,7 +74,7 @@ fn open(directory: &Path) -> Result<(Keeper, Writer), StoreError> {
 fn restore(stored: Stored, resumed: Moment) -> (Roster, Vec<Change>) {
     let mut roster = Roster::default();
     for token in stored.clusters {
-        roster.apply(Change::AddCluster(token));
+        roster.apply(Change::AddCluster(token), resumed);
     }
     let mut spent = Vec::new();
     for (token, address, lease) in stored.entries {
@@ -163,7 +163,7 @@ impl Writer {
         if self.complaint.take().is_some() {
             emit(&Event::StoreRecovered);
         }
-        self.memory.with(|roster, _| changes.into_iter().for_each(|change| roster.apply(change)));
+        self.memory.with(|roster, now| changes.into_iter().for_each(|change| roster.apply(change, now)));
         Ok(())
     }
 

@@ -4,4 +4,4 @@ pub mod client;
 pub mod local;
 mod serve;
 
-pub use serve::{Bounds, Socket, serve};
+pub use serve::{Bounds, Opening, Socket, Wire, plain, serve};

@@ -2,6 +2,7 @@
 
 use crate::model::SocketTrouble;
 use axum::{Extension, Router};
+use futures_util::future::{BoxFuture, ready};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -67,11 +68,28 @@ impl Socket for TcpListener {
     }
 }
 
-/// Serves until `stop`, then lets requests under way finish for a short while. `router` is called for each connection;
+/// A connection as requests are read from it. Behind a pointer, so that there is one HTTP server in the program and not
+/// one for each kind of socket.
+pub type Wire = Box<dyn Stream>;
+
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// What a new connection goes through on its own task, such as a handshake, and who then answers its requests. None
+/// closes it. It bounds its own time.
+pub type Opening = BoxFuture<'static, Option<(Wire, Router)>>;
+
+/// Nothing has to happen first. `router` is called for each connection.
+pub fn plain<S: Stream + 'static>(router: impl Fn() -> Router) -> impl Fn(S) -> Opening {
+    move |stream| Box::pin(ready(Some((Box::new(stream) as Wire, router()))))
+}
+
+/// Serves until `stop`, then lets requests under way finish for a short while. `open` is called for each connection;
 /// `tell` hears of trouble, at most once a minute of each kind.
 pub async fn serve<S: Socket>(
     socket: S,
-    router: impl Fn() -> Router,
+    open: impl Fn(S::Stream) -> Opening,
     bounds: Bounds,
     tell: impl Fn(SocketTrouble),
     stop: CancellationToken,
@@ -87,8 +105,8 @@ pub async fn serve<S: Socket>(
             accepted = accept(&socket, &slots) => match accepted {
                 Ok((stream, peer, slot)) => match shares.take(S::client(&peer)) {
                     Ok(share) => {
-                        let router = router().layer(Extension(peer));
-                        connections.spawn(connection(stream, router, bounds, stop.clone(), (slot, share)));
+                        let opening = open(stream);
+                        connections.spawn(connection(opening, peer, bounds, stop.clone(), (slot, share)));
                     }
                     Err(uid) if due(&mut crowded) => tell(SocketTrouble::Crowded { uid }),
                     // closed
@@ -150,13 +168,20 @@ async fn accept<S: Socket>(socket: &S, slots: &Arc<Semaphore>) -> io::Result<Acc
     Ok((stream, peer, slot))
 }
 
-async fn connection(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    router: Router,
+async fn connection<P: Clone + Send + Sync + 'static>(
+    opening: Opening,
+    peer: P,
     bounds: Bounds,
     stop: CancellationToken,
     _place: (Option<OwnedSemaphorePermit>, Share),
 ) {
+    let opened = tokio::select! {
+        opened = opening => opened,
+        // nothing has been asked yet
+        () = stop.cancelled() => None,
+    };
+    let Some((stream, router)) = opened else { return };
+    let router = router.layer(Extension(peer));
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(bounds.head)

@@ -1,6 +1,6 @@
 //! One answer to "who is in the cluster?".
 
-use super::{DrainedNode, NodeAddress, host_pattern};
+use super::{DrainedNode, NodeAddress, NodeRecord, Recorded, host_pattern};
 use std::fmt;
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -9,6 +9,8 @@ pub struct Listing {
     pub nodes: Vec<NodeAddress>,
     /// Sorted, each once, and none of `nodes`. Empty unless asked for, and where the service has no room for them.
     pub drained: Vec<DrainedNode>,
+    /// Who the nodes are, sorted. Empty unless asked for, and where the service has no room for it.
+    pub records: Vec<Recorded>,
     /// Entries that are no node addresses: to be reported and skipped.
     pub unreadable: Vec<Unreadable>,
 }
@@ -65,6 +67,19 @@ impl Listing {
             }
         }
         listing.sorted()
+    }
+
+    /// Adds who the nodes are: texts of an address and of a record. What can't be read, or is of nobody in the list, says
+    /// nothing.
+    #[must_use]
+    pub fn with_records<'t>(mut self, records: impl IntoIterator<Item = (&'t str, &'t [u8])>) -> Self {
+        let recorded = |(address, record): (&str, &[u8])| {
+            Some(Recorded { address: address.parse().ok()?, record: NodeRecord::from_json(record)? })
+        };
+        self.records = records.into_iter().filter_map(recorded).collect();
+        self.records.retain(|recorded| self.nodes.binary_search(&recorded.address).is_ok());
+        self.records.sort();
+        self
     }
 
     /// Takes in entries as a person writes them: addresses and patterns, each with its place (`line 3`).
@@ -133,6 +148,15 @@ mod tests {
         let shown: Vec<String> = listing.drained.iter().map(ToString::to_string).collect();
         assert_eq!(shown, ["b:1  drained: y", "c:1  drained: x"]);
         assert_eq!(listing.unreadable.iter().map(|skipped| skipped.entry.as_str()).collect::<Vec<_>>(), ["junk", "1"]);
+    }
+
+    #[test]
+    fn a_record_is_of_a_node_in_the_list() {
+        let record = br#"{"since":"","node":"n","boot":"","engine":"","version":"","hostname":"h"}"#.as_slice();
+        let listing = Listing::of_addresses(["b:1".to_owned(), "a:1".to_owned()]);
+        let listing = listing.with_records([("b:1", record), ("a:1", b"{}"), ("c:1", record), ("junk", record)]);
+        let shown: Vec<String> = listing.records.iter().map(|r| format!("{} {}", r.address, r.record)).collect();
+        assert_eq!(shown, ["b:1 host h"]);
     }
 
     #[test]

@@ -98,7 +98,7 @@ impl Api {
         // made when somebody asks, which is rare: until then its code takes no memory
         let place = self.socket.display().to_string();
         let tell = |trouble| emit(&Event::of_socket(&place, &trouble));
-        let mut serving = pin!(http::serve(socket, || router(self.desk.clone()), BOUNDS, tell, stop));
+        let mut serving = pin!(http::serve(socket, http::plain(|| router(self.desk.clone())), BOUNDS, tell, stop));
         loop {
             // Cancel-safe: the server is pinned outside.
             tokio::select! {

@@ -53,7 +53,7 @@ impl Exposer {
         let router = || Router::new().route("/metrics", get(metrics)).with_state(self.readings.clone());
         let place = self.listen.to_string();
         let tell = |trouble| emit(&Event::of_socket(&place, &trouble));
-        let mut serving = pin!(http::serve(listener, router, BOUNDS, tell, stop));
+        let mut serving = pin!(http::serve(listener, http::plain(router), BOUNDS, tell, stop));
         loop {
             // Cancel-safe: the server is pinned outside.
             tokio::select! {

@@ -19,6 +19,7 @@ pub mod drainer;
 pub mod embedded;
 pub mod engine_restart;
 pub mod exposer;
+pub mod identity;
 pub mod locator;
 pub mod marker;
 pub mod prober;

@@ -145,7 +145,7 @@ mod tests {
                 Client(_) => ReadOnly { list: text() },
                 ReadOnly { .. } => File { path: "/".into(), cause: text() },
                 File { .. } => NoRoom { server: server() },
-                NoRoom { .. } => Denied { server: server(), message: text(), remedy: text() },
+                NoRoom { .. } => Denied { server: server(), status: 403, message: text(), remedy: text() },
                 Denied { .. } => Held { server: server(), entry: text(), holder: text() },
                 Held { .. } => return None,
             })

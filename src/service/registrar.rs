@@ -181,7 +181,9 @@ impl Registrar {
         let sent = Instant::now();
         let result = match act {
             Act::Register => {
-                let claim = Claim { address: &address, ttl: self.parts.ttl, hold: hold.as_ref() };
+                let record = self.parts.inputs.record(&address);
+                let (hold, record) = (hold.as_ref(), record.as_ref());
+                let claim = Claim { address: &address, ttl: self.parts.ttl, hold, record };
                 site.backend.register(&claim).await
             }
             Act::Deregister => site.backend.deregister(&address, hold.as_ref()).await.map(|()| None),

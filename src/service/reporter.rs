@@ -274,7 +274,7 @@ fn embedded(hosting: &Hosting) -> Option<EmbeddedReport> {
 }
 
 /// Asked each time: somebody may change it.
-fn hostname() -> String {
+pub(super) fn hostname() -> String {
     nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 

@@ -5,7 +5,7 @@ use crate::ground::Ground;
 use crate::{Deed, Subject};
 use std::time::{Duration, Instant};
 use swarm_agent::discovery::{Backend, BackendError, Claim, Scope, Seen};
-use swarm_agent::model::Hold;
+use swarm_agent::model::{Hold, NodeRecord, Recorded};
 use tokio::time::sleep;
 
 const NODE: &str = "10.0.0.1:2375";
@@ -27,7 +27,7 @@ pub async fn until(mut condition: impl AsyncFnMut() -> bool, what: &str) {
 /// A beat, with what holds the entry handed from one to the next.
 async fn beat(backend: &dyn Backend, node: &str, ttl: Duration, hold: &mut Option<Hold>) -> Result<(), BackendError> {
     let node = address(node);
-    *hold = backend.register(&Claim { address: &node, ttl, hold: hold.as_ref() }).await?;
+    *hold = backend.register(&Claim { address: &node, ttl, hold: hold.as_ref(), record: None }).await?;
     Ok(())
 }
 
@@ -286,6 +286,38 @@ pub async fn a_drained_node_is_in_a_list_of_all_alone_until_it_registers(subject
     assert_eq!(listed(&*backend).await, [NODE, "[fd00::5]:2375"]);
     backend.deregister(&node, hold.as_ref()).await?;
     assert!(drained(&*backend).await.is_empty(), "the mark is gone for good");
+    Ok(())
+}
+
+/// Beside the address, and in the way of nobody who reads the plain list.
+pub async fn who_a_node_is_is_listed_while_its_entry_lives(subject: &dyn Subject) -> Outcome {
+    let cluster = subject.new_cluster().await;
+    let (backend, node) = (cluster.open(), address(NODE));
+    beat(&*cluster.open(), OTHER, TTL, &mut None).await?;
+    let mut record = NodeRecord {
+        since: "2026-11-26T08:00:00Z".into(),
+        node: "0123456789abcdef0123456789abcdef".into(),
+        boot: "fedcba9876543210fedcba9876543210".into(),
+        engine: "ABCD:EFGH".into(),
+        version: "0.1.0".into(),
+        hostname: "bäume \"☃\"".into(),
+    };
+    let recorded = async || backend.list(Scope::Records).await.map(|listing| listing.records);
+    let mut hold = None;
+    // an upgrade of the agent is seen, too
+    for version in ["0.1.0", "0.2.0"] {
+        record.version = version.into();
+        let claim = Claim { address: &node, ttl: TTL, hold: hold.as_ref(), record: Some(&record) };
+        hold = backend.register(&claim).await?;
+        assert_eq!(recorded().await?, [Recorded { address: node.clone(), record: record.clone() }]);
+    }
+    assert_eq!(backend.list(Scope::Records).await?.nodes, [node.clone(), address(OTHER)]);
+    assert_eq!(listed(&*backend).await, [NODE, OTHER]);
+    assert!(backend.list(Scope::All).await?.unreadable.is_empty());
+    backend.deregister(&node, hold.as_ref()).await?;
+    assert_eq!(recorded().await?, []);
+    beat(&*backend, NODE, TTL, &mut None).await?;
+    assert_eq!(recorded().await?, [], "nothing of it stays");
     Ok(())
 }
 

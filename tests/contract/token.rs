@@ -61,7 +61,7 @@ impl Subject for TokenServer {
             lateness: Duration::from_secs(1),
             has_room: true,
             takes_garbage: false,
-            tells_of_changes: false,
+            tells_of_changes: true,
             wrong_ways: Vec::new(),
         }
     }

@@ -1,7 +1,7 @@
 //! Every kind of mistake, with the exact words.
 
 use super::{ELSEWHERE, MAIN, Root, TestResult, environment, set};
-use crate::config::load_agent;
+use crate::config::{load_agent, load_server};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::net::UnixListener;
@@ -83,13 +83,13 @@ const NAMES: &[(&str, &str)] = &[
     ),
     (
         r#"colour = "red""#,
-        "4:1: discovery.colour: unknown key; known here: url, embedded-listen, advertise, advertise-check, heartbeat, ttl, delay, connect-timeout, timeout",
+        "4:1: discovery.colour: unknown key; known here: url, embedded-listen, advertise, advertise-check, duplicates, heartbeat, ttl, delay, connect-timeout, timeout",
     ),
     ("[agent]\nttl = \"90s\"", "5:1: agent.ttl: unknown key; did you mean discovery.ttl?"),
     ("[engine]\n\"engine.grace\" = \"1s\"", "5:1: engine.\"engine.grace\": unknown key; did you mean engine.grace?"),
     (
         "\"a\\nb\" = 1",
-        "4:1: discovery.a\\nb: unknown key; known here: url, embedded-listen, advertise, advertise-check, heartbeat, ttl, delay, connect-timeout, timeout",
+        "4:1: discovery.a\\nb: unknown key; known here: url, embedded-listen, advertise, advertise-check, duplicates, heartbeat, ttl, delay, connect-timeout, timeout",
     ),
     ("[discvery]\nttl = \"90s\"", "4:2: discvery: unknown table; did you mean [discovery]?"),
     (
@@ -190,6 +190,42 @@ fn a_ttl_that_consul_cannot_keep_is_named_with_those_that_it_can() -> TestResult
     }
     let root = Root::new(&[(MAIN, consul), (DROP_IN, "[discovery]\nurl = \"etcd://h\"\nttl = \"19s\"\n")])?;
     load_agent(&root.sources())?;
+    Ok(())
+}
+
+#[test]
+fn a_server_has_a_whole_identity_and_tokens_that_can_be_read() -> TestResult {
+    let errors = |lines: &str| -> Result<Vec<String>, std::io::Error> {
+        let root = Root::new(&[(MAIN, &format!("[server]\n{lines}")), ("tokens.toml", "[[token]]\nname = \"a\"\n")])?;
+        let lines = lines.replace("ROOT", &root.path().display().to_string());
+        root.write(MAIN, format!("[server]\n{lines}\n").as_bytes())?;
+        let errors = load_server(&root.sources()).err().unwrap_or_default();
+        Ok(errors.iter().map(|error| root.strip(error)).collect())
+    };
+    for (lines, expected) in [
+        ("tls-cert = \"/c\"\ntls-key = \"/k\"\ntls-client-ca = \"/ca\"", vec![]),
+        (
+            "tls-cert = \"/c\"",
+            vec![
+                "2:12: server.tls-cert: is of no use without server.tls-key, which is not set; set server.tls-key too, or take server.tls-cert out",
+            ],
+        ),
+        (
+            "tls-client-ca = \"/c\"",
+            vec![
+                "2:17: server.tls-client-ca: is of no use without server.tls-cert, which is not set; set server.tls-cert too, or take server.tls-client-ca out",
+            ],
+        ),
+        ("tokens = \"/t\"", vec!["2:1: server.tokens: unknown key; did you mean server.tokens-file?"]),
+    ] {
+        let expected: Vec<String> = expected.iter().map(|error| format!("/{MAIN}:{error}")).collect();
+        assert_eq!(errors(lines)?, expected, "{lines}");
+    }
+    let missing = errors("tokens-file = \"ROOT/none.toml\"")?;
+    assert_eq!(missing, ["/none.toml: can't be read: No such file or directory (os error 2)"]);
+    let errors = errors("listen = \"x\"\ntokens-file = \"ROOT/tokens.toml\"")?;
+    assert_eq!(errors.len(), 4, "its errors come with the others: {errors:?}");
+    assert!(errors[1].starts_with("/tokens.toml:1:1: token.sha256: is missing; "), "{errors:?}");
     Ok(())
 }
 

@@ -57,9 +57,9 @@ impl Acl {
     /// A refusal, with what would help. `folder` is where the keys lie.
     pub fn denied(&self, error: BackendError, need: Need, folder: &str) -> BackendError {
         match error {
-            BackendError::Status { server, status: 401 | 403, message, .. } => {
+            BackendError::Status { server, status: status @ (401 | 403), message, .. } => {
                 let remedy = remedy(self.file.as_deref(), need, folder);
-                BackendError::Denied { server, message, remedy }
+                BackendError::Denied { server, status, message, remedy }
             }
             other => other,
         }
@@ -139,13 +139,13 @@ mod tests {
         let nobody = Acl::new(None, TIMEOUT);
         assert_eq!(
             nobody.denied(refused(403), Need::Write, "a/docker/swarm").to_string(),
-            "consul://c:8500 refuses: Permission denied; set discovery.auth.token-file to a file with a token whose \
+            "consul://c:8500 refuses (403: Permission denied); set discovery.auth.token-file to a file with a token whose \
              policy has key_prefix \"a/docker/swarm/\" { policy = \"write\" } session_prefix \"\" { policy = \"write\" }"
         );
         let somebody = Acl::new(Some("/etc/token".into()), TIMEOUT);
         assert_eq!(
             somebody.denied(refused(403), Need::Read, "docker/swarm").to_string(),
-            "consul://c:8500 refuses: Permission denied; /etc/token must hold a token that Consul knows and whose \
+            "consul://c:8500 refuses (403: Permission denied); /etc/token must hold a token that Consul knows and whose \
              policy has key_prefix \"docker/swarm/\" { policy = \"read\" }"
         );
         assert_eq!(somebody.denied(refused(500), Need::Read, "x"), refused(500));

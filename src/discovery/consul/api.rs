@@ -22,7 +22,7 @@ pub struct Api {
     web: Web,
     base: Url,
     acl: Acl,
-    total: Duration,
+    server: String,
     /// Where our keys lie, as a refusal names it.
     folder: String,
 }
@@ -53,10 +53,10 @@ impl Api {
         let scheme = if url.tls { "https" } else { "http" };
         let base = Url::parse(&format!("{scheme}://{endpoint}"));
         Ok(Self {
-            web: Web::new(url.to_string(), url.tls, None, way)?,
+            web: Web::new(url.to_string(), url.tls, None, way)?.in_plain_words(),
             base: base.map_err(|error| BackendError::Client(error.to_string()))?,
             acl: Acl::new(way.auth.token.clone(), way.timeouts.total),
-            total: way.timeouts.total,
+            server: url.to_string(),
             folder: url.folder(Folder::Nodes).trim_end_matches("/nodes").to_owned(),
         })
     }
@@ -74,7 +74,7 @@ impl Api {
     /// None: it has ended.
     pub async fn renew(&self, session: &str) -> Result<Option<Session>, BackendError> {
         let request = self.request(Method::PUT, self.url(&["session", "renew", session]));
-        let (answer, secret) = self.ask(request, self.total).await?;
+        let (answer, secret) = self.ask(request, Duration::ZERO).await?;
         if answer.status == StatusCode::NOT_FOUND {
             return Ok(None);
         }
@@ -121,8 +121,8 @@ impl Api {
         self.understood(answers::done(&body), "it is neither true nor false")
     }
 
-    /// Two keys, in one request.
-    pub async fn read(&self, keys: [&str; 2]) -> Result<[Option<Pair>; 2], BackendError> {
+    /// Some keys, in one request.
+    pub async fn read<const N: usize>(&self, keys: [&str; N]) -> Result<[Option<Pair>; N], BackendError> {
         // `get` would fail where there is nothing
         let step = |key| json!({"KV": {"Verb": "get-tree", "Key": key}});
         let mut pairs = self.transact(&keys.map(step), Need::Read).await?;
@@ -133,15 +133,15 @@ impl Api {
     pub async fn list(&self, folder: &str, after: Option<After>) -> Result<Keys, BackendError> {
         let mut url = self.key(folder);
         url.query_pairs_mut().append_key_only("recurse");
-        let mut total = self.total;
-        if let Some(After { index, patience }) = after {
-            let wait = patience.min(LONGEST_WAIT);
+        let mut patience = Duration::ZERO;
+        if let Some(After { index, patience: wait }) = after {
+            let wait = wait.min(LONGEST_WAIT);
             let (index, millis) = (index.to_string(), format!("{}ms", wait.as_millis()));
             url.query_pairs_mut().append_pair("index", &index).append_pair("wait", &millis);
             // the server adds up to a sixteenth, so that not all readers come back in step
-            total += wait + wait / 16;
+            patience = wait + wait / 16;
         }
-        let (answer, secret) = self.ask(self.request(Method::GET, url), total).await?;
+        let (answer, secret) = self.ask(self.request(Method::GET, url), patience).await?;
         let index = answer.header(INDEX).and_then(|index| index.parse().ok());
         let pairs = match (answer.status, index) {
             // where there is no key there is nothing; another server's 404 has no index
@@ -154,7 +154,7 @@ impl Api {
 
     /// Fails if we may not read this key, there or not. A list has just none of the keys that we may not see.
     pub async fn readable(&self, key: &str) -> Result<(), BackendError> {
-        let (answer, secret) = self.ask(self.request(Method::GET, self.key(key)), self.total).await?;
+        let (answer, secret) = self.ask(self.request(Method::GET, self.key(key)), Duration::ZERO).await?;
         match answer.status {
             StatusCode::NOT_FOUND => Ok(()),
             _ => self.success(answer, secret.as_deref(), Need::Read).map(drop),
@@ -163,32 +163,46 @@ impl Api {
 
     async fn transact(&self, steps: &[Value], need: Need) -> Result<Vec<Pair>, BackendError> {
         let body = Value::from(steps).to_string();
-        let (answer, secret) = self.ask(self.request(Method::PUT, self.url(&["txn"])).body(body), self.total).await?;
+        let (answer, secret) =
+            self.ask(self.request(Method::PUT, self.url(&["txn"])).body(body), Duration::ZERO).await?;
         let status = answer.status;
         if status == StatusCode::CONFLICT {
             let what = answer.body().ok().and_then(|body| answers::complaint(&body));
-            return Err(self.web.failure(status, what.as_deref()));
+            let message = what.map(|what| self.web.line(&what)).unwrap_or_default();
+            let (server, status) = (self.server.clone(), status.as_u16());
+            return Err(BackendError::Status { server, status, message, retry_after: None });
         }
         let body = self.success(answer, secret.as_deref(), need)?;
         self.understood(answers::results(&body), "it is no outcome of a transaction")
     }
 
     async fn send(&self, request: RequestBuilder, need: Need) -> Result<Vec<u8>, BackendError> {
-        let (answer, secret) = self.ask(request, self.total).await?;
+        let (answer, secret) = self.ask(request, Duration::ZERO).await?;
         self.success(answer, secret.as_deref(), need)
     }
 
-    /// The answer, and what must not be repeated from it.
-    async fn ask(&self, request: RequestBuilder, total: Duration) -> Result<(Answer, Option<String>), BackendError> {
-        let Some(secret) = self.acl.secret().await? else {
-            return Ok((self.web.ask_within(total, request, LIMIT).await?, None));
+    /// The answer, and what must not be repeated from it. `patience`: how long the server was asked to wait.
+    async fn ask(&self, request: RequestBuilder, patience: Duration) -> Result<(Answer, Option<String>), BackendError> {
+        let (request, secret) = match self.acl.secret().await? {
+            Some(secret) => (request.header(TOKEN, secret.header), Some(secret.text)),
+            None => (request, None),
         };
-        let answer = self.web.ask_within(total, request.header(TOKEN, secret.header), LIMIT).await?;
-        Ok((answer, Some(secret.text)))
+        let answer = match patience {
+            Duration::ZERO => self.web.ask(request, LIMIT).await?,
+            _ => self.web.ask_patiently(request, LIMIT, patience).await?,
+        };
+        Ok((answer, secret))
     }
 
     fn success(&self, answer: Answer, secret: Option<&str>, need: Need) -> Result<Vec<u8>, BackendError> {
-        self.web.plain_success(answer, secret).map_err(|error| self.acl.denied(error, need, &self.folder))
+        self.web.success(answer).map_err(|error| match (error, secret) {
+            (BackendError::Status { server, status, message, retry_after }, secret) => {
+                let message = secret.map_or(message.clone(), |secret| message.replace(secret, "…"));
+                let error = BackendError::Status { server, status, message, retry_after };
+                self.acl.denied(error, need, &self.folder)
+            }
+            (other, _) => other,
+        })
     }
 
     fn understood<T>(&self, value: Option<T>, else_what: &str) -> Result<T, BackendError> {

@@ -5,14 +5,15 @@ fn pair(key: &str, value: &str) -> Pair {
     Pair { key: format!("docker/swarm/{key}"), value, session: None, index: 7 }
 }
 
-fn listing(pairs: Vec<Pair>) -> Listing {
-    let entries = pairs.into_iter().filter_map(|pair| entry(pair, "docker/swarm/nodes/", "docker/swarm/drained/"));
-    Listing::of_entries(entries)
+fn folders() -> [String; 3] {
+    ["docker/swarm/nodes/", "docker/swarm/drained/", "docker/swarm/records/"].map(str::to_owned)
 }
+
+const RECORD: &str = r#"{"since":"","node":"n","boot":"","engine":"","version":"","hostname":"h"}"#;
 
 #[test]
 fn values_are_nodes_and_what_is_none_is_reported() {
-    let list = listing(vec![
+    let pairs = vec![
         pair("nodes/", ""),
         pair("nodes/a:1", "a:1"),
         pair("nodes/b:1", ""),
@@ -24,14 +25,22 @@ fn values_are_nodes_and_what_is_none_is_reported() {
         pair("drained/e:1", " kernel \n"),
         pair("drained/f:1", ""),
         pair("drained/junk", ""),
-        pair("records/a:1", "{}"),
-    ]);
+        pair("records/a:1", RECORD),
+        pair("records/b:1", RECORD),
+        pair("records/d:1", "{}"),
+    ];
+    let list = listing(pairs.clone(), Scope::All, folders());
     assert_eq!(list.nodes.iter().map(ToString::to_string).collect::<Vec<_>>(), ["a:1", "d:1"]);
     let drained: Vec<String> = list.drained.iter().map(ToString::to_string).collect();
     assert_eq!(drained, ["e:1  drained: kernel", "f:1  drained"]);
     let skipped: Vec<String> = list.unreadable.iter().map(ToString::to_string).collect();
     assert_eq!(skipped.len(), 3, "{skipped:?}");
     assert_eq!(skipped[0], r#""b:1" is no node address: its key is empty"#);
+    assert!(list.records.is_empty());
+    let list = listing(pairs, Scope::Records, folders());
+    assert!(list.drained.is_empty());
+    let records: Vec<String> = list.records.iter().map(|r| format!("{} {}", r.address, r.record)).collect();
+    assert_eq!(records, ["a:1 host h"]);
 }
 
 #[test]

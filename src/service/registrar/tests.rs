@@ -61,6 +61,7 @@ fn start_with(world: &World, held: &[&str], check: AdvertiseCheck, clock: Clock)
             address: address_seen,
             check,
             reach: Some(reach_seen),
+            identified: None,
         },
         standing,
         tenure,

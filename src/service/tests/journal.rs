@@ -143,6 +143,7 @@ impl Scene {
             address: address.subscribe(),
             check: AdvertiseCheck::Warn,
             reach: Some(reach.subscribe()),
+            identified: None,
         };
         let registrar = self.registrar(inputs, standing, &beats, clock);
         let wanted = Locating::new("eth0:2375".parse().unwrap());

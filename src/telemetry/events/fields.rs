@@ -48,9 +48,12 @@ impl Event<'_> {
             Self::EngineNotWorking { unit, state, health } => {
                 Fields { unit: Some(unit), engine_state: Some(state), reason: Some(health), ..none }
             }
-            Self::AddressFound { address } | Self::ServerListening { address } => {
+            Self::Duplicate { address, reason } => Fields { address: Some(address), reason: Some(reason), ..none },
+            Self::AddressFound { address } | Self::DuplicateGone { address } | Self::ServerListening { address } => {
                 Fields { address: Some(address), ..none }
             }
+            Self::ServerExposed { address, reason } => Fields { address: Some(address), reason: Some(reason), ..none },
+            Self::CertificateRead { path: place } => Fields { place: Some(place), ..none },
             Self::AddressMissing { reason } => Fields { reason: Some(reason), ..none },
             Self::AdvertisedUnreachable { address, finding } | Self::AdvertisedReachable { address, finding } => {
                 Fields { address: Some(address), reason: Some(finding), ..none }
@@ -66,6 +69,7 @@ impl Event<'_> {
             Self::StateTrouble { path: place, error }
             | Self::ApiFailed { path: place, error }
             | Self::MetricsFailed { address: place, error }
+            | Self::CertificateKept { path: place, error }
             | Self::AcceptFailing { place, error } => Fields { place: Some(place), reason: Some(error), ..none },
             Self::ClientCrowded { place, .. } => Fields { place: Some(place), ..none },
             Self::RequestsCutOff { place, count } => Fields { place: Some(place), count: number(count), ..none },

@@ -35,6 +35,10 @@ impl fmt::Display for Event<'_> {
             Self::EntryAbandoned { address, error } => {
                 write!(f, "the entry {address} of a former version is left to its ttl: {error}")
             }
+            Self::Duplicate { address, reason } => {
+                write!(f, "{address} is not registered: {reason}; looking again slowly")
+            }
+            Self::DuplicateGone { address } => write!(f, "nobody else claims to be {address} any more"),
             Self::EngineWorking { health, .. }
             | Self::EngineNotWorking { health, .. }
             | Self::EngineInDoubt { health, .. } => write!(f, "engine {health}"),
@@ -65,6 +69,11 @@ impl fmt::Display for Event<'_> {
                 write!(f, "the metrics can't be served at {address}: {error}; trying on")
             }
             Self::ServerListening { address } => write!(f, "listening on {address}"),
+            Self::ServerExposed { address, reason } => write!(f, "others can reach {address}, and {reason}"),
+            Self::CertificateRead { path } => write!(f, "the TLS files are in use as they are now: {path}"),
+            Self::CertificateKept { error, .. } => {
+                write!(f, "the TLS files from before stay in use: {error}; trying on")
+            }
             Self::StoreOpened { clusters, nodes } => {
                 write!(f, "opened the store: {clusters} cluster{}, {nodes} node{}", plural(*clusters), plural(*nodes))
             }

@@ -83,6 +83,14 @@ pub enum Event<'a> {
         state: &'a str,
         health: &'a str,
     },
+    /// Another node in the list claims to be this one, and was there before.
+    Duplicate {
+        address: &'a str,
+        reason: &'a str,
+    },
+    DuplicateGone {
+        address: &'a str,
+    },
     EngineInDoubt {
         unit: &'a str,
         health: &'a str,
@@ -151,6 +159,20 @@ pub enum Event<'a> {
         address: &'a str,
     },
     ServerStopping,
+    /// Others reach a server that does without what would keep strangers out.
+    ServerExposed {
+        address: &'a str,
+        reason: &'a str,
+    },
+    /// Other TLS files are in use from now on.
+    CertificateRead {
+        path: &'a str,
+    },
+    /// Other TLS files are there, and of no use.
+    CertificateKept {
+        path: &'a str,
+        error: &'a str,
+    },
     StoreOpened {
         clusters: usize,
         nodes: usize,

@@ -38,7 +38,7 @@ async fn a_token_that_was_replaced_counts_at_the_next_beat() -> Outcome {
     let mut hold = backend.register(&Claim::new(&node, TTL)).await?;
     let unknown = "5eed5eed-0000-4000-8000-00000000000f";
     std::fs::write(file, unknown)?;
-    let claim = Claim { address: &node, ttl: TTL, hold: hold.as_ref() };
+    let claim = Claim { address: &node, ttl: TTL, hold: hold.as_ref(), record: None };
     let error = backend.register(&claim).await.err().ok_or("a beat")?.to_string();
     assert!(error.contains("ACL not found") && !error.contains(unknown), "{error}");
     std::fs::remove_file(file)?;

@@ -57,7 +57,7 @@ fn classic_list(consul: &Consul) -> Vec<String> {
 
 async fn beat(backend: &dyn Backend, node: &str, hold: &mut Option<Hold>) -> Result<(), BackendError> {
     let node = address(node);
-    *hold = backend.register(&Claim { address: &node, ttl: TTL, hold: hold.as_ref() }).await?;
+    *hold = backend.register(&Claim { address: &node, ttl: TTL, hold: hold.as_ref(), record: None }).await?;
     Ok(())
 }
 

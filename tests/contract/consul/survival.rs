@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use swarm_agent::discovery::{Backend, BackendError, Claim, Scope, Seen};
-use swarm_agent::model::Hold;
+use swarm_agent::model::{Hold, NodeRecord, Recorded};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -18,7 +18,7 @@ const KEY: &str = "docker/swarm/nodes/10.0.0.1:2375";
 
 async fn beat(backend: &dyn Backend, ttl: Duration, hold: &mut Option<Hold>) -> Result<(), BackendError> {
     let node = address(NODE);
-    *hold = backend.register(&Claim { address: &node, ttl, hold: hold.as_ref() }).await?;
+    *hold = backend.register(&Claim { address: &node, ttl, hold: hold.as_ref(), record: None }).await?;
     Ok(())
 }
 
@@ -74,6 +74,38 @@ async fn another_ttl_comes_without_a_gap() -> Outcome {
     beat(&*next, Duration::from_secs(21), &mut hold).await?;
     assert_eq!(hold, Some(second));
     assert_eq!(listed(&*next).await, [NODE]);
+    Ok(())
+}
+
+/// Under the session of the entry, so that it ends with it, however that ends; and beside what a classic reader reads.
+#[tokio::test]
+async fn a_record_lives_as_long_as_its_entry() -> Outcome {
+    let Some(consul) = unless_skipped(Consul::open(&Ground::near()).await)? else { return Ok(()) };
+    let (backend, node, mut hold) = (consul.backend(), address(NODE), None);
+    let mut record = NodeRecord {
+        since: "2026-11-26T08:00:00Z".into(),
+        node: "0123".into(),
+        boot: "4567".into(),
+        engine: "ABCD".into(),
+        version: "1".into(),
+        hostname: "dü1".into(),
+    };
+    for (ttl, hostname) in [(TTL, "db1"), (TTL, "db2"), (TTL / 2, "db2")] {
+        record.hostname = hostname.into();
+        let claim = Claim { address: &node, ttl, hold: hold.as_ref(), record: Some(&record) };
+        hold = backend.register(&claim).await?;
+        let listing = backend.list(Scope::Records).await?;
+        assert_eq!((listing.nodes, listing.unreadable), (vec![node.clone()], vec![]));
+        assert_eq!(listing.records, [Recorded { address: node.clone(), record: record.clone() }]);
+        let key = consul.key("docker/swarm/records/10.0.0.1:2375");
+        assert_eq!(key["Session"].as_str().map(|id| Hold(id.into())), hold);
+        let claim = Claim { address: &node, ttl, hold: hold.as_ref(), record: Some(&record) };
+        backend.register(&claim).await?;
+        assert_eq!(consul.key("docker/swarm/records/10.0.0.1:2375"), key, "a beat writes nothing");
+    }
+    assert!(backend.list(Scope::All).await?.records.is_empty(), "nobody asked for them");
+    backend.deregister(&node, hold.as_ref()).await?;
+    assert_eq!(consul.ask("GET", "/v1/kv/docker/?recurse", "").status, 404, "nothing is left");
     Ok(())
 }
 

@@ -70,3 +70,20 @@ pub const ENTRY_ABANDONED: Declared =
         matters: "That entry may stay in its list for up to a ttl, although nothing renews it.",
         remedy: "Nothing to do after a downgrade of the package. Otherwise look at /var/lib/swarm-agent/entries.json.",
     });
+
+pub const DUPLICATE: Declared = Kind::warning("duplicate", "5c64d5a8a2a94c37b3c0f5a1f42b6f0d").means(Text {
+    subject: "Another node claims to be this one",
+    happened: "The list has somebody who was there before @SWARM_AGENT_ADDRESS@: @SWARM_AGENT_REASON@",
+    matters: "This host stays out of the list, or leaves it, although its engine works: two nodes with one address or one \
+              id hide each other.",
+    remedy: "One address: give one of the hosts another discovery.advertise. A cloned machine: `rm /etc/machine-id \
+             /var/lib/docker/engine-id; systemd-machine-id-setup` there, and reboot. discovery.duplicates = \"allow\" \
+             looks away.",
+});
+
+pub const DUPLICATE_GONE: Declared = Kind::info("duplicate-gone", "e0a3f4c1d6514d0e9a7a4a0a3b1c2d5e").means(Text {
+    subject: "Nobody else claims to be this node any more",
+    happened: "The list was looked at again, and @SWARM_AGENT_ADDRESS@ is alone.",
+    matters: "This host comes back into the list.",
+    remedy: "Nothing to do; `swarm-agent list` shows it.",
+});

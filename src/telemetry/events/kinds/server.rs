@@ -21,8 +21,8 @@ pub const HOSTING_RECOVERED: Declared =
 pub const SERVER_LISTENING: Declared = Kind::info("server-listening", "92e2d6212d5a492d8b4bfcf313308451").means(Text {
     subject: "The discovery server listens",
     happened: "It takes requests at @SWARM_AGENT_ADDRESS@.",
-    matters: "Agents register there and clients read the list there; whoever reaches it and knows a token can change \
-                  that list.",
+    matters: "Agents register there and clients read the list there; whoever reaches it, is let in and \
+                  knows a cluster's token can change its list.",
     remedy: "Nothing to do. `swarm-agent create http://…` makes a new cluster there.",
 });
 
@@ -34,6 +34,31 @@ pub const SERVER_STOPPING: Declared =
                   its start.",
         remedy: "If nobody stopped it, look at who did: `journalctl -b -u swarm-discovery`. `systemctl start \
                  swarm-discovery` starts it.",
+    });
+
+pub const SERVER_EXPOSED: Declared =
+    Kind::info("server-exposed", "8b940ebaebe8455794b0a1fd46cd6d58").always().means(Text {
+        subject: "Others can reach the discovery server, and little keeps them out",
+        happened: "It listens on @SWARM_AGENT_ADDRESS@, and @SWARM_AGENT_REASON@.",
+        matters: "On a network where everybody is trusted that is all right; elsewhere a stranger can change what is listed.",
+        remedy: "Set server.tls-cert and server.tls-key, and server.tokens-file (`swarm-agent token new`) or \
+                 server.tls-client-ca. See swarm-agent(8).",
+    });
+
+pub const CERTIFICATE_READ: Declared = Kind::info("certificate-read", "e5f53e0e4e094df6928cdcf41c17b33c").means(Text {
+    subject: "The discovery server uses other TLS files",
+    happened: "What stands in @SWARM_AGENT_PLACE@, or in a file that goes with it, is another now.",
+    matters: "New connections see it; those that are open go on.",
+    remedy: "Nothing to do, unless nobody renewed them: then look at who wrote there.",
+});
+
+pub const CERTIFICATE_KEPT: Declared =
+    Kind::warning("certificate-kept", "558f03de210b4b29b0281abe35d04e94").means(Text {
+        subject: "The discovery server can't use its new TLS files",
+        happened: "@SWARM_AGENT_REASON@",
+        matters: "It goes on with those from before, but it could not start with these, and the old certificate expires.",
+        remedy: "Mend what the line above names; the server sees it by itself. `swarm-agent check-config --for server \
+                 --connect` tries the files.",
     });
 
 pub const STORE_OPENED: Declared = Kind::info("store-opened", "2b86707037474a578597884e6ecb5b52").means(Text {

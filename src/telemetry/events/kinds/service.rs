@@ -65,8 +65,8 @@ pub const CONFIG_INVALID: Declared =
         subject: "There is an error in the configuration",
         happened: "The line above names the file, the line and the key that can't be used.",
         matters: "At a start the service ends with code 78 and is not tried again; at a reload the old settings stay.",
-        remedy: "Mend it and see what `swarm-agent check-config` says, then `systemctl restart swarm-agent` (or \
-                 `reload`, if it runs).",
+        remedy: "Mend it and see what `swarm-agent check-config` (`--for server`) says, then `systemctl restart \
+                 swarm-agent` or swarm-discovery (or `reload`, if it runs).",
     });
 
 pub const STATE_TROUBLE: Declared = Kind::warning("state-trouble", "bbd4841693c542c3b034a5263af84323").means(Text {

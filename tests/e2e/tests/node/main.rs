@@ -9,6 +9,7 @@ mod engine;
 mod engine_cli;
 mod engine_tls;
 mod fleet;
+mod guarded;
 mod journal;
 mod lister;
 mod package;
