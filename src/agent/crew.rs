@@ -44,6 +44,7 @@ pub struct Crew {
     verifier: Option<Task<()>>,
     identity: Option<Task<()>>,
     registrar: Option<Task<Vec<HeldEntry>>>,
+    credentials: Option<Task<()>>,
     marker: Option<Task<()>>,
     status: Option<Task<()>>,
     exposer: Option<Task<()>>,
@@ -79,6 +80,7 @@ impl Crew {
             verifier: None,
             identity: None,
             registrar: None,
+            credentials: None,
             marker: None,
             status: None,
             exposer: None,
@@ -118,7 +120,7 @@ impl Crew {
                     self.exposer = exposer.map(|exposer| self.tasks.spawn("exposer", |stop| exposer.run(stop)));
                 }
                 // below: they need what was prepared
-                Part::Identity | Part::Registrar | Part::Marker | Part::Status => {}
+                Part::Identity | Part::Registrar | Part::Credentials | Part::Marker | Part::Status => {}
             }
         }
         self.start_registrar(settings, prepared, legacy, parts);
@@ -153,6 +155,11 @@ impl Crew {
         if parts.contains(&Part::Marker) {
             let marker = build::marker(&settings.discovery, prepared.site.clone(), &self.board);
             self.marker = Some(self.tasks.spawn("marker", |stop| marker.run(stop)));
+        }
+        if parts.contains(&Part::Credentials) {
+            build::say_exposed(&settings.discovery, &prepared.url);
+            let watch = build::credentials(&settings.discovery, &self.board);
+            self.credentials = watch.map(|watch| self.tasks.spawn("credentials", |stop| watch.run(stop)));
         }
         if parts.contains(&Part::Registrar) {
             let registrar = build::registrar(settings, prepared.site, &prepared.url, legacy, &self.board);
@@ -211,6 +218,7 @@ impl Crew {
         let stop = [
             (Part::Exposer, &mut self.exposer),
             (Part::Status, &mut self.status),
+            (Part::Credentials, &mut self.credentials),
             (Part::Marker, &mut self.marker),
             (Part::Identity, &mut self.identity),
             (Part::Verifier, &mut self.verifier),
@@ -245,6 +253,7 @@ impl Crew {
         let rest = [
             self.exposer,
             self.status,
+            self.credentials,
             self.marker,
             self.identity,
             self.verifier,

@@ -15,6 +15,8 @@ pub enum Part {
     /// Looks whether the node is the only one of its kind.
     Identity,
     Registrar,
+    /// Looks after files with certificates and secrets.
+    Credentials,
     /// Shows others that the node is drained.
     Marker,
     Status,
@@ -33,16 +35,24 @@ pub enum Effect {
 
 /// A key that is not listed would need a restart, and `every_key_has_its_effect` fails.
 pub fn effect(key: &str) -> Effect {
-    use Part::{Embedded, Exposer, Identity, Locator, Log, Marker, Prober, Registrar, Status, Supervisor, Verifier};
+    use Part::{
+        Credentials, Embedded, Exposer, Identity, Locator, Log, Marker, Prober, Registrar, Status, Supervisor, Verifier,
+    };
     Effect::Parts(match key {
         "agent.log-level" => &[Log],
-        "discovery.url" => &[Embedded, Identity, Registrar, Marker, Status],
+        "discovery.url" => &[Embedded, Identity, Registrar, Credentials, Marker, Status],
         "discovery.embedded-listen" => &[Embedded, Identity, Registrar, Marker, Status],
         "discovery.advertise" => &[Locator],
         "discovery.advertise-check" => &[Verifier, Registrar],
         "discovery.heartbeat" | "discovery.connect-timeout" | "discovery.timeout" => &[Identity, Registrar, Marker],
         "discovery.ttl" => &[Registrar, Marker],
         "discovery.duplicates" => &[Identity, Registrar],
+        "discovery.tls.ca"
+        | "discovery.tls.cert"
+        | "discovery.tls.key"
+        | "discovery.auth.token-file"
+        | "discovery.auth.user"
+        | "discovery.auth.password-file" => &[Identity, Registrar, Credentials, Marker],
         // it was for the first registration of this process
         "discovery.delay" => &[],
         "engine.unit" => &[Supervisor, Prober],
@@ -76,8 +86,10 @@ pub fn parts<'k>(changed: impl IntoIterator<Item = &'k str>) -> BTreeSet<Part> {
 
 /// For a start: a reload from nothing.
 pub fn everything() -> BTreeSet<Part> {
-    use Part::{Embedded, Exposer, Identity, Locator, Log, Marker, Prober, Registrar, Status, Supervisor, Verifier};
-    [Log, Embedded, Supervisor, Prober, Locator, Verifier, Identity, Registrar, Marker, Status, Exposer].into()
+    use Part::{Credentials, Embedded, Exposer, Identity, Locator, Log};
+    use Part::{Marker, Prober, Registrar, Status, Supervisor, Verifier};
+    [Log, Embedded, Supervisor, Prober, Locator, Verifier, Identity, Registrar, Credentials, Marker, Status, Exposer]
+        .into()
 }
 
 #[cfg(test)]

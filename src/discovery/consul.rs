@@ -225,11 +225,11 @@ impl ConsulBackend {
     async fn look(&self, scope: Scope, after: Option<After>) -> Result<Keys, BackendError> {
         let nodes = self.url.folder(Folder::Nodes) + "/";
         let folder = match scope {
-            Scope::Active => nodes.as_str(),
+            Scope::Active => nodes.clone(),
             // with all of the folders in it
-            Scope::All | Scope::Records => nodes.trim_end_matches("nodes/"),
+            Scope::All | Scope::Records => self.url.root() + "/",
         };
-        let keys = self.api.list(folder, after).await?;
+        let keys = self.api.list(&folder, after).await?;
         if keys.pairs.is_empty() {
             self.api.readable(&nodes).await?;
         }

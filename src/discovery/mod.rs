@@ -8,7 +8,7 @@ pub mod token;
 mod web;
 
 pub use crate::model::Listing;
-use crate::model::{DiscoveryUrl, Hold, NodeAddress, NodeRecord, StoreKind, WayOut};
+use crate::model::{DiscoveryUrl, Hold, NodeAddress, NodeRecord, StoreKind, TlsFileFault, WayOut};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -109,6 +109,15 @@ pub enum BackendError {
     Garbled { server: String, what: String },
     #[error("the HTTP client can't be built: {0}")]
     Client(String),
+    /// The server is not who it should be, or does not let us in.
+    #[error("no TLS connection to {server}: {cause}")]
+    Tls { server: String, cause: String },
+    /// What lets us in can't be read. Nothing was asked.
+    #[error("{0}")]
+    Credentials(TlsFileFault),
+    /// The server wants to know who we are, or does not allow it to us.
+    #[error("{server} refuses ({status}{}); {remedy}", detail(.message))]
+    Denied { server: String, status: u16, message: String, remedy: String },
     #[error("{list} can only be read: nothing is registered there")]
     ReadOnly { list: String },
     #[error("{} can't be read: {cause}", path.display())]
@@ -116,9 +125,6 @@ pub enum BackendError {
     /// The service can register nodes, but not say of one that it is drained.
     #[error("{server} has no room for drained nodes")]
     NoRoom { server: String },
-    /// The server wants to know who we are, or does not allow it to us.
-    #[error("{server} refuses ({status}{}); {remedy}", detail(.message))]
-    Denied { server: String, status: u16, message: String, remedy: String },
     /// The entry is there because of somebody else.
     #[error("{entry} is held at {server} by {holder}")]
     Held { server: String, entry: String, holder: String },
@@ -142,10 +148,12 @@ impl BackendError {
             Self::Broken { .. } => "broken",
             Self::Garbled { .. } => "garbled",
             Self::Client(_) => "client",
+            Self::Tls { .. } => "tls",
+            Self::Credentials(_) => "credentials",
+            Self::Denied { .. } => "denied",
             Self::ReadOnly { .. } => "read_only",
             Self::File { .. } => "file",
             Self::NoRoom { .. } => "no_room",
-            Self::Denied { .. } => "denied",
             Self::Held { .. } => "held",
         }
     }

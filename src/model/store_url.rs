@@ -55,6 +55,14 @@ impl StoreKind {
         }
     }
 
+    pub(super) fn secure_scheme(self) -> &'static str {
+        match self {
+            Self::Etcd => "etcds",
+            Self::Consul => "consuls",
+            Self::Zookeeper => "zks",
+        }
+    }
+
     fn port(self, tls: bool) -> u16 {
         match (self, tls) {
             (Self::Etcd, _) => 2379,
@@ -108,8 +116,12 @@ impl StoreUrl {
 
     /// `prefix/docker/swarm/nodes`, without a `/` at either end: where classic Swarm has its entries, and beside it.
     pub fn folder(&self, folder: Folder) -> String {
-        let slash = if self.prefix.is_empty() { "" } else { "/" };
-        format!("{}{slash}docker/swarm/{}", self.prefix, folder.name())
+        format!("{}/{}", self.root(), folder.name())
+    }
+
+    /// Where those folders lie: `prefix/docker/swarm`.
+    pub fn root(&self) -> String {
+        format!("{}{}docker/swarm", self.prefix, if self.prefix.is_empty() { "" } else { "/" })
     }
 
     /// Whether both name one cluster: the same place in a store, with a server in common.
@@ -121,11 +133,9 @@ impl StoreUrl {
     fn scheme(&self) -> &'static str {
         match (self.kind, self.tls) {
             (StoreKind::Etcd, false) => "etcd",
-            (StoreKind::Etcd, true) => "etcds",
             (StoreKind::Consul, false) => "consul",
-            (StoreKind::Consul, true) => "consuls",
             (StoreKind::Zookeeper, false) => "zk",
-            (StoreKind::Zookeeper, true) => "zks",
+            (kind, true) => kind.secure_scheme(),
         }
     }
 }

@@ -2,16 +2,17 @@
 
 use super::super::BackendError;
 use super::super::web::{Answer, Web};
-use super::acl::{Acl, Need};
+use super::acl::{self, Need};
 use super::answers::{self, Pair, Session};
-use crate::model::{Folder, StoreUrl, WayOut};
+use crate::model::{StoreUrl, WayOut};
+use reqwest::header::HeaderName;
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use serde_json::{Value, json};
 use std::time::Duration;
 
 /// A key comes with some 200 bytes of JSON: this is room for more than fifty thousand.
 const LIMIT: usize = 16 << 20;
-const TOKEN: &str = "x-consul-token";
+const TOKEN: HeaderName = HeaderName::from_static("x-consul-token");
 const INDEX: &str = "x-consul-index";
 /// What Consul's own locks have. Classic Swarm takes no lock on a key that was made with others.
 const FLAGS: u64 = 0x2ddc_cbc0_58a5_0c18;
@@ -21,10 +22,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(600);
 pub struct Api {
     web: Web,
     base: Url,
-    acl: Acl,
     server: String,
     /// Where our keys lie, as a refusal names it.
-    folder: String,
+    root: String,
 }
 
 /// What is to be in a key, and under which session.
@@ -52,13 +52,9 @@ impl Api {
         let endpoint = url.endpoints.first().map_or("", String::as_str);
         let scheme = if url.tls { "https" } else { "http" };
         let base = Url::parse(&format!("{scheme}://{endpoint}"));
-        Ok(Self {
-            web: Web::new(url.to_string(), url.tls, None, way)?.in_plain_words(),
-            base: base.map_err(|error| BackendError::Client(error.to_string()))?,
-            acl: Acl::new(way.auth.token.clone(), way.timeouts.total),
-            server: url.to_string(),
-            folder: url.folder(Folder::Nodes).trim_end_matches("/nodes").to_owned(),
-        })
+        let web = Web::new(url.to_string(), url.tls, None, way)?.with_token(&way.auth, TOKEN, "").in_plain_words();
+        let base = base.map_err(|error| BackendError::Client(error.to_string()))?;
+        Ok(Self { web, base, server: url.to_string(), root: url.root() })
     }
 
     /// Makes a session that ends, with the keys that it holds, twice its ttl after it was last renewed.
@@ -74,11 +70,11 @@ impl Api {
     /// None: it has ended.
     pub async fn renew(&self, session: &str) -> Result<Option<Session>, BackendError> {
         let request = self.request(Method::PUT, self.url(&["session", "renew", session]));
-        let (answer, secret) = self.ask(request, Duration::ZERO).await?;
+        let answer = self.ask(request).await?;
         if answer.status == StatusCode::NOT_FOUND {
             return Ok(None);
         }
-        let body = self.success(answer, secret.as_deref(), Need::Write)?;
+        let body = self.success(answer, Need::Write)?;
         self.understood(answers::session(&body), "it is no session")
     }
 
@@ -133,20 +129,24 @@ impl Api {
     pub async fn list(&self, folder: &str, after: Option<After>) -> Result<Keys, BackendError> {
         let mut url = self.key(folder);
         url.query_pairs_mut().append_key_only("recurse");
-        let mut patience = Duration::ZERO;
+        let mut patience = None;
         if let Some(After { index, patience: wait }) = after {
             let wait = wait.min(LONGEST_WAIT);
             let (index, millis) = (index.to_string(), format!("{}ms", wait.as_millis()));
             url.query_pairs_mut().append_pair("index", &index).append_pair("wait", &millis);
             // the server adds up to a sixteenth, so that not all readers come back in step
-            patience = wait + wait / 16;
+            patience = Some(wait + wait / 16);
         }
-        let (answer, secret) = self.ask(self.request(Method::GET, url), patience).await?;
+        let request = self.request(Method::GET, url);
+        let answer = match patience {
+            Some(patience) => self.web.ask_patiently(request, LIMIT, patience).await?,
+            None => self.ask(request).await?,
+        };
         let index = answer.header(INDEX).and_then(|index| index.parse().ok());
         let pairs = match (answer.status, index) {
             // where there is no key there is nothing; another server's 404 has no index
             (StatusCode::NOT_FOUND, Some(_)) => Some(Vec::new()),
-            _ => answers::pairs(&self.success(answer, secret.as_deref(), Need::Read)?),
+            _ => answers::pairs(&self.success(answer, Need::Read)?),
         };
         let keys = pairs.zip(index).map(|(pairs, index)| Keys { pairs, index });
         self.understood(keys, "it is no list of keys")
@@ -154,55 +154,38 @@ impl Api {
 
     /// Fails if we may not read this key, there or not. A list has just none of the keys that we may not see.
     pub async fn readable(&self, key: &str) -> Result<(), BackendError> {
-        let (answer, secret) = self.ask(self.request(Method::GET, self.key(key)), Duration::ZERO).await?;
+        let answer = self.ask(self.request(Method::GET, self.key(key))).await?;
         match answer.status {
             StatusCode::NOT_FOUND => Ok(()),
-            _ => self.success(answer, secret.as_deref(), Need::Read).map(drop),
+            _ => self.success(answer, Need::Read).map(drop),
         }
     }
 
     async fn transact(&self, steps: &[Value], need: Need) -> Result<Vec<Pair>, BackendError> {
         let body = Value::from(steps).to_string();
-        let (answer, secret) =
-            self.ask(self.request(Method::PUT, self.url(&["txn"])).body(body), Duration::ZERO).await?;
+        let answer = self.ask(self.request(Method::PUT, self.url(&["txn"])).body(body)).await?;
         let status = answer.status;
         if status == StatusCode::CONFLICT {
             let what = answer.body().ok().and_then(|body| answers::complaint(&body));
-            let message = what.map(|what| self.web.line(&what)).unwrap_or_default();
+            let message = what.unwrap_or_default();
             let (server, status) = (self.server.clone(), status.as_u16());
             return Err(BackendError::Status { server, status, message, retry_after: None });
         }
-        let body = self.success(answer, secret.as_deref(), need)?;
+        let body = self.success(answer, need)?;
         self.understood(answers::results(&body), "it is no outcome of a transaction")
     }
 
     async fn send(&self, request: RequestBuilder, need: Need) -> Result<Vec<u8>, BackendError> {
-        let (answer, secret) = self.ask(request, Duration::ZERO).await?;
-        self.success(answer, secret.as_deref(), need)
+        let answer = self.ask(request).await?;
+        self.success(answer, need)
     }
 
-    /// The answer, and what must not be repeated from it. `patience`: how long the server was asked to wait.
-    async fn ask(&self, request: RequestBuilder, patience: Duration) -> Result<(Answer, Option<String>), BackendError> {
-        let (request, secret) = match self.acl.secret().await? {
-            Some(secret) => (request.header(TOKEN, secret.header), Some(secret.text)),
-            None => (request, None),
-        };
-        let answer = match patience {
-            Duration::ZERO => self.web.ask(request, LIMIT).await?,
-            _ => self.web.ask_patiently(request, LIMIT, patience).await?,
-        };
-        Ok((answer, secret))
+    async fn ask(&self, request: RequestBuilder) -> Result<Answer, BackendError> {
+        self.web.ask(request, LIMIT).await
     }
 
-    fn success(&self, answer: Answer, secret: Option<&str>, need: Need) -> Result<Vec<u8>, BackendError> {
-        self.web.success(answer).map_err(|error| match (error, secret) {
-            (BackendError::Status { server, status, message, retry_after }, secret) => {
-                let message = secret.map_or(message.clone(), |secret| message.replace(secret, "…"));
-                let error = BackendError::Status { server, status, message, retry_after };
-                self.acl.denied(error, need, &self.folder)
-            }
-            (other, _) => other,
-        })
+    fn success(&self, answer: Answer, need: Need) -> Result<Vec<u8>, BackendError> {
+        self.web.success(answer).map_err(|error| acl::explained(error, need, &self.root))
     }
 
     fn understood<T>(&self, value: Option<T>, else_what: &str) -> Result<T, BackendError> {
@@ -230,7 +213,7 @@ impl Api {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{DiscoveryUrl, Timeouts};
+    use crate::model::{DiscoveryUrl, Folder, Timeouts};
 
     #[test]
     fn a_key_is_one_path_whatever_is_in_it() -> Result<(), Box<dyn std::error::Error>> {
@@ -238,7 +221,7 @@ mod tests {
         let second = Duration::from_secs(1);
         let way = WayOut::direct(Timeouts { connect: second, total: second });
         let api = Api::new(&url, &way)?;
-        assert_eq!(api.folder, "a%b/ü+\"/docker/swarm");
+        assert_eq!(api.root, "a%b/ü+\"/docker/swarm");
         for (key, path) in [
             (url.folder(Folder::Nodes) + "/a:1", "/v1/kv/a%25b/%C3%BC+%22/docker/swarm/nodes/a:1"),
             ("docker/swarm/nodes/".into(), "/v1/kv/docker/swarm/nodes/"),

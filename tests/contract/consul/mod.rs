@@ -85,7 +85,7 @@ impl Subject for Guarded {
             tells_of_changes: true,
             wrong_ways: vec![
                 (nobody, "set discovery.auth.token-file"),
-                (unknown, "must hold a token that Consul knows"),
+                (unknown, "is the token in "),
                 (foreign, "invalid peer certificate"),
             ],
         }
