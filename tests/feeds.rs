@@ -5,7 +5,7 @@ mod common;
 use common::{DEADLINE, Outcome, Server, TTL, address, listed};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 use swarm_agent::discovery::{Backend, Claim, Position, Scope, Seen};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -353,11 +353,12 @@ async fn who_waited_over_a_crash_sees_the_whole_state_when_it_is_back() -> Outco
     assert_eq!(id, index);
     let scene = scene.restart().await;
     assert!(timeout(DEADLINE, waiting).await??.is_err(), "the connection broke");
-    let back = scene.get(&format!("?index={index}&{LONG}")).await;
-    assert_eq!(back.list(), [NODE]);
-    assert_ne!(back.index, index, "an index of an earlier process is not one of this");
+    // as many changes as the earlier process had seen: what counts them is no index
+    scene.register(OTHER, TTL).await;
+    let back = timeout(DEADLINE, scene.get(&format!("?index={index}&{LONG}"))).await?;
+    assert_eq!(back.list(), [NODE, OTHER]);
     let mut events = scene.events("", &format!("last-event-id: {id}\r\n")).await;
-    assert_eq!(events.event().await, Some((back.index, format!("[\"{NODE}\"]"))));
+    assert_eq!(events.event().await, Some((back.index, format!("[\"{NODE}\",\"{OTHER}\"]"))));
     Ok(())
 }
 
@@ -499,6 +500,37 @@ async fn our_client_waits_at_our_server() -> Outcome {
         assert!(sight.listing.nodes.is_empty() && sight.position.is_some(), "{sight:?}");
     }
     assert!(listed(&*backend).await.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_agents_own_server_does_the_same() -> Outcome {
+    let directory = tempfile::tempdir()?;
+    let mut agent = common::agent();
+    // this host's agent, engine and systemd are left alone
+    agent.env("RUNTIME_DIRECTORY", directory.path()).env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent");
+    // it takes no port 0, since others have to know it
+    let free = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    agent.args(["run", "--set", "engine.socket=unix:///nonexistent"]);
+    agent.args(["--set", &format!("discovery.embedded-listen={free}"), "--set"]);
+    agent.arg(format!("agent.state-directory={}", directory.path().display()));
+    let server = Server::of(agent);
+    let url = std::fs::read_to_string(directory.path().join("cluster.url"))?;
+    let token = url.trim().rsplit('/').next().unwrap_or_default().to_owned();
+    let scene = Scene { server, token, directory };
+    let empty = scene.get("").await;
+    let waiting = scene.wait(&format!("index={}&{LONG}", empty.index)).await;
+    scene.register(NODE, TTL).await;
+    let list = ended(waiting).await;
+    assert_eq!(list.list(), [NODE]);
+    let mut events = scene.events("", "").await;
+    assert_eq!(events.event().await, Some((list.index.clone(), list.body.clone())));
+    assert!(scene.get("/targets").await.body.contains(NODE));
+    let waiting = scene.wait(&format!("index={}&{LONG}", list.index)).await;
+    let Scene { server, directory: _directory, .. } = scene;
+    let stopped = tokio::task::spawn_blocking(move || server.terminate());
+    assert_eq!((ended(waiting).await, events.event().await), (list, None));
+    assert_eq!(stopped.await?.code(), Some(0));
     Ok(())
 }
 

@@ -2,184 +2,18 @@
 
 mod common;
 
-use common::{DEADLINE, Outcome, Server, TTL, address, agent};
+use common::{Outcome, Server, agent};
 use nix::sys::signal::{Signal, kill};
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
-use swarm_agent::discovery::Claim;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 fn run(command: &mut Command) -> (Option<i32>, String, String) {
     let output = command.output().expect("the binary under test");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code(), text(&output.stdout), text(&output.stderr))
-}
-
-/// A running `watch --json`.
-struct Watcher {
-    child: Child,
-    lines: Receiver<String>,
-}
-
-impl Watcher {
-    fn start(url: &str) -> Self {
-        let mut command = agent();
-        command.args(["watch", "--json", "--interval", "100ms", "--timeout", "5s", url]);
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary under test");
-        let out = BufReader::new(child.stdout.take().expect("it is piped"));
-        let (send, lines) = channel();
-        std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
-        Self { child, lines }
-    }
-
-    /// The next event, without its time.
-    fn next(&self) -> Value {
-        let line = self.lines.recv_timeout(DEADLINE).expect("an event");
-        let mut event: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("no JSON: {line:?}"));
-        assert!(event["time"].as_str().is_some_and(|time| time.ends_with('Z')), "{line}");
-        event.as_object_mut().expect("an object").remove("time");
-        event
-    }
-
-    fn end(mut self, signal: Signal) -> ExitStatus {
-        kill(nix::unistd::Pid::from_raw(self.child.id().try_into().expect("a pid")), signal).expect("a child");
-        self.child.wait().expect("a child to wait for")
-    }
-}
-
-impl Drop for Watcher {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// The server again, where it was before.
-struct Again(Child);
-
-impl Again {
-    fn start(directory: &Path, address: SocketAddr) -> Self {
-        let mut command = agent();
-        command.args(["serve", "--listen", &address.to_string(), "--state-directory"]).arg(directory);
-        Self(command.stderr(Stdio::null()).spawn().expect("the binary under test"))
-    }
-}
-
-impl Drop for Again {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-#[tokio::test]
-async fn watch_sees_nodes_come_and_go_and_outlives_the_server() -> Outcome {
-    let directory = tempfile::tempdir()?;
-    let server = Server::start(directory.path());
-    let token = server.cluster().await;
-    let backend = server.backend(&token);
-    backend.register(&Claim::new(&address("10.0.0.1:2375"), TTL)).await?;
-    let watcher = Watcher::start(&format!("http://{}/v1/clusters/{token}", server.address));
-    assert_eq!(watcher.next(), serde_json::json!({ "event": "list", "nodes": ["10.0.0.1:2375"] }));
-    backend.register(&Claim::new(&address("10.0.0.2:2375"), TTL)).await?;
-    assert_eq!(watcher.next(), serde_json::json!({ "event": "join", "node": "10.0.0.2:2375" }));
-    backend.deregister(&address("10.0.0.1:2375"), None).await?;
-    assert_eq!(watcher.next(), serde_json::json!({ "event": "leave", "node": "10.0.0.1:2375" }));
-
-    let place = server.address;
-    server.kill();
-    let error = watcher.next();
-    assert_eq!(error["event"], "error");
-    assert!(!error.to_string().contains(&token), "{error}");
-    let _again = Again::start(directory.path(), place);
-    // the connection that broke may be an error of its own
-    let event = std::iter::repeat_with(|| watcher.next()).find(|event| event["event"] != "error");
-    assert_eq!(event, Some(serde_json::json!({ "event": "recovered", "nodes": ["10.0.0.2:2375"] })));
-    assert_eq!(watcher.end(Signal::SIGTERM).code(), Some(0));
-    Ok(())
-}
-
-#[test]
-fn watch_reads_a_file_anew_and_ends_when_nobody_reads() -> Outcome {
-    let directory = tempfile::tempdir()?;
-    let path = directory.path().join("nodes");
-    fs::write(&path, "a:1\njunk # no port\n")?;
-    let mut watcher = Watcher::start(&format!("file://{}", path.display()));
-    assert_eq!(watcher.next(), serde_json::json!({ "event": "list", "nodes": ["a:1"] }));
-    assert_eq!(watcher.next()["event"], "skipped");
-    fs::remove_file(&path)?;
-    assert_eq!(watcher.next()["event"], "error");
-    fs::write(&path, "b[1:2]:1\n")?;
-    // a file that is half written is empty for a moment
-    let mut joined = Vec::new();
-    while joined.len() < 2 {
-        let event = watcher.next();
-        if event["event"] == "join" {
-            joined.push(event["node"].to_string());
-        }
-    }
-    assert_eq!(joined, ["\"b1:1\"", "\"b2:1\""]);
-    // nothing more is written: it notices all the same
-    drop(std::mem::replace(&mut watcher.lines, channel().1));
-    assert_eq!(watcher.end(Signal::SIGINT).code(), Some(0));
-
-    let mut quiet = agent().args(["watch", "--interval", "100ms", "a:1"]).stdout(Stdio::piped()).spawn()?;
-    drop(quiet.stdout.take());
-    let start = Instant::now();
-    while quiet.try_wait()?.is_none() {
-        assert!(start.elapsed() < DEADLINE, "a watch without a reader goes on");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    assert_eq!(quiet.wait()?.code(), Some(0));
-    Ok(())
-}
-
-#[test]
-fn watch_tells_a_person_what_came_and_what_went() -> Outcome {
-    let directory = tempfile::tempdir()?;
-    let path = directory.path().join("nodes");
-    fs::write(&path, "a:1\n")?;
-    let url = format!("file://{}", path.display());
-    let mut child = agent().args(["watch", "--interval", "100ms", &url]).stdout(Stdio::piped()).spawn()?;
-    let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines().map_while(Result::ok);
-    // the time is 20 characters
-    let mut next = || lines.next().map(|line| line[20..].to_owned());
-    assert_eq!(next().as_deref(), Some(" = a:1"));
-    fs::rename(written(directory.path(), "b:1\n")?, &path)?;
-    assert_eq!((next().as_deref(), next().as_deref()), (Some(" - a:1"), Some(" + b:1")));
-    kill(nix::unistd::Pid::from_raw(child.id().try_into()?), Signal::SIGINT)?;
-    assert_eq!(child.wait()?.code(), Some(0));
-    Ok(())
-}
-
-fn written(directory: &Path, text: &str) -> std::io::Result<PathBuf> {
-    let path = directory.join("new");
-    fs::write(&path, text)?;
-    Ok(path)
-}
-
-#[test]
-fn a_reader_that_takes_nothing_does_not_keep_watch_from_ending() -> Outcome {
-    // more than a pipe holds
-    let mut child = agent().args(["watch", "node-[1:60000]:1"]).stdout(Stdio::piped()).spawn()?;
-    let mut first = BufReader::with_capacity(1, child.stdout.take().expect("it is piped")).lines();
-    assert!(first.next().is_some_and(|line| line.is_ok_and(|line| line.ends_with("= node-1:1"))));
-    kill(nix::unistd::Pid::from_raw(child.id().try_into()?), Signal::SIGTERM)?;
-    let start = Instant::now();
-    let status = loop {
-        match child.try_wait()? {
-            Some(status) => break status,
-            None if start.elapsed() > DEADLINE => break child.kill().and_then(|()| child.wait())?,
-            None => std::thread::sleep(Duration::from_millis(10)),
-        }
-    };
-    assert_eq!(status.code(), Some(0));
-    Ok(())
 }
 
 #[test]
@@ -197,7 +31,7 @@ fn list_reads_what_somebody_wrote() -> Outcome {
         ("htp:/disco/v1/clusters/x", "has no scheme"),
         ("b[9:1]:1", "backwards"),
         ("file://", "path"),
-        ("etcd://a/b", "not known"),
+        ("ftp://a/b", "not known"),
     ] {
         let (code, _, said) = run(agent().args(["list", argument]));
         assert!(code == Some(64) && said.contains(word), "{argument}: {said}");

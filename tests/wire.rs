@@ -188,6 +188,18 @@ async fn a_server_without_an_index_or_with_one_that_is_none_gives_no_position() 
 }
 
 #[tokio::test]
+async fn a_server_that_does_not_wait_is_no_server_to_wait_at() -> Outcome {
+    for (index, position) in [("0f-1-2", None), ("0f-1-3", Some("0f-1-3"))] {
+        let answer = with_status(&format!("200 X\r\nx-swarm-index: {index}"), r#"["10.0.0.1:2375"]"#);
+        let seen = Seen { position: Position("0f-1-2".to_owned()), patience: common::DEADLINE };
+        let sight = backend(scripted(answer)?, "t").watch(Scope::Active, Some(&seen)).await?;
+        assert_eq!(sight.position, position.map(|index| Position(index.to_owned())), "{index}");
+        assert_eq!(sight.listing.nodes.len(), 1);
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_wait_that_fails_is_a_failure_like_any_other() -> Outcome {
     let seen = Seen { position: Position("1".to_owned()), patience: Duration::from_millis(300) };
     let wait = async |answer: String| -> Result<BackendError, Box<dyn std::error::Error>> {

@@ -66,7 +66,8 @@ fn code_and_remedy(error: &BackendError) -> (u8, &'static str) {
         | BackendError::Denied { .. }
         | BackendError::ReadOnly { .. }
         | BackendError::File { .. }
-        | BackendError::NoRoom { .. } => (FAILURE, ""),
+        | BackendError::NoRoom { .. }
+        | BackendError::Held { .. } => (FAILURE, ""),
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::discovery_args::DiscoveryArgs;
 use super::exit::Failure;
+use super::list_format::FormatArgs;
+use super::list_long;
 use crate::discovery::Scope;
-use crate::model::Listing;
-use serde_json::json;
 
 /// Print the nodes of a cluster
 #[derive(clap::Args)]
@@ -18,10 +18,19 @@ use serde_json::json;
     $ swarm-agent list --all                      # drained nodes, too
     10.0.0.5:2375
     10.0.0.6:2375  drained: kernel update
+    $ swarm-agent list --long                     # who they are, as their agents say
+    ADDRESS        HOST  AGENT  SINCE                 ENGINE
+    10.0.0.5:2375  db1   0.1.0  2026-11-26T08:00:00Z  ABCD:EFGH:…
 
 A drained node is out of the cluster on purpose. `swarm-agent serve` and the agent's own server have room for drained \
 nodes; where a discovery service has none, --all shows the others. With --json the array then has objects with \
 address (a string), drained (a boolean) and reason (a string or null).
+
+    $ swarm-agent list --format prometheus-file-sd --port 9100
+
+--format prometheus-file-sd is what file_sd_configs of Prometheus reads. Each node is a target at --port, or at the \
+engine's, where nothing speaks metrics; for relabelling it has the label __meta_swarm_agent_address, the node as it is \
+registered, and a drained one __meta_swarm_agent_drained=true. `swarm-agent watch --write-file` keeps such a file.
 
 Entries that are no node addresses are skipped, with a warning on stderr. The list is only read, never changed.")]
 pub struct List {
@@ -30,16 +39,27 @@ pub struct List {
     /// Print drained nodes too, behind the others
     #[arg(long)]
     all: bool,
-    /// Print a JSON array of strings; with --all, of objects
-    #[arg(long)]
+    /// Print who each node is, where the discovery service has room for that: host, agent's version, since when, engine's
+    /// id; with --json, objects with address and record (an object or null)
+    #[arg(long, conflicts_with_all = ["all", "format", "port"])]
+    long: bool,
+    /// Print a JSON array of strings; with --all, of objects: --format json
+    #[arg(long, conflicts_with = "format")]
     json: bool,
+    #[command(flatten)]
+    format: FormatArgs,
 }
 
 impl List {
     pub fn run(self) -> Result<(), Failure> {
+        let shape = self.format.shape(self.json)?;
         let backend = self.cluster.open()?;
         let runtime = super::runtime()?;
-        let scope = if self.all { Scope::All } else { Scope::Active };
+        let scope = match (self.all, self.long) {
+            (true, _) => Scope::All,
+            (_, true) => Scope::Records,
+            _ => Scope::Active,
+        };
         let listing = runtime.block_on(backend.list(scope));
         // a file that hangs does not hold the end up
         runtime.shutdown_background();
@@ -47,63 +67,10 @@ impl List {
         for entry in &listing.unreadable {
             super::remark(&format!("warning: skipped an entry: {entry}"));
         }
-        super::print(&match (self.json, self.all) {
-            (false, _) => lines(&listing),
-            (true, false) => format!("{}\n", json!(listing.nodes)),
-            (true, true) => objects(&listing),
+        super::print(&match (self.long, self.json) {
+            (false, _) => shape.write(&listing, self.all),
+            (true, false) => list_long::columns(&listing),
+            (true, true) => list_long::objects(&listing),
         })
-    }
-}
-
-fn lines(listing: &Listing) -> String {
-    let active = listing.nodes.iter().map(|node| format!("{node}\n"));
-    active.chain(listing.drained.iter().map(|node| format!("{node}\n"))).collect()
-}
-
-fn objects(listing: &Listing) -> String {
-    let active = listing.nodes.iter().map(|node| json!({ "address": node, "drained": false, "reason": null }));
-    let drained = listing.drained.iter();
-    let drained = drained.map(|node| json!({ "address": node.address, "drained": true, "reason": node.reason }));
-    format!("{}\n", plain(&json!(active.chain(drained).collect::<Vec<_>>()).to_string()))
-}
-
-/// JSON escapes the control characters of ASCII but for DEL, and none of the others; a terminal obeys some of them.
-fn plain(json: &str) -> String {
-    let mut plain = String::with_capacity(json.len());
-    for c in json.chars() {
-        if c.is_control() { plain.push_str(&format!("\\u{:04x}", u32::from(c))) } else { plain.push(c) }
-    }
-    plain
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::Entry;
-
-    fn listing() -> Listing {
-        Listing::of_entries([
-            Entry::Active("b:1".into()),
-            Entry::Drained { address: "a:1".into(), reason: Some("new \"kernel\" \u{1b}[2J\u{9b}\u{7f}".into()) },
-            Entry::Drained { address: "c:1".into(), reason: None },
-        ])
-    }
-
-    #[test]
-    fn drained_nodes_come_last_and_can_not_touch_the_terminal() {
-        assert_eq!(lines(&listing()), "b:1\na:1  drained: new \"kernel\" \\u{1b}[2J\\u{9b}\\u{7f}\nc:1  drained\n");
-    }
-
-    #[test]
-    fn json_has_one_object_a_node_and_says_the_same() -> Result<(), serde_json::Error> {
-        let text = objects(&listing());
-        assert!(!text.trim_end().contains(char::is_control), "{text:?}");
-        let expected = json!([
-            { "address": "b:1", "drained": false, "reason": null },
-            { "address": "a:1", "drained": true, "reason": "new \"kernel\" \u{1b}[2J\u{9b}\u{7f}" },
-            { "address": "c:1", "drained": true, "reason": null },
-        ]);
-        assert_eq!(serde_json::from_str::<serde_json::Value>(&text)?, expected);
-        Ok(())
     }
 }

@@ -12,6 +12,8 @@ mod engine;
 mod exit;
 mod join;
 mod list;
+mod list_format;
+mod list_long;
 mod local;
 mod log;
 mod log_args;

@@ -28,6 +28,8 @@ Example, a server for the whole network and its first cluster:
     swarm-agent serve --listen 0.0.0.0:8970 --state-directory /var/lib/swarm-discovery
     swarm-agent create http://127.0.0.1:8970
 
+Prometheus reads a cluster as http_sd_configs from http://HOST:8970/v1/clusters/TOKEN/targets?port=9323.
+
 Whoever reaches the address can make clusters, and whoever knows a token can change that cluster's list: keep \
 the address inside your network, or let the server speak TLS (server.tls-cert, server.tls-key), ask for client \
 certificates (server.tls-client-ca) and for bearer tokens (server.tokens-file, `swarm-agent token new`).

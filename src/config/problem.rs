@@ -4,7 +4,7 @@
 use super::origin::Origin;
 use super::tokens::TokenProblem;
 use super::value::{ValueProblem, words};
-use crate::model::{AuthKind, AuthNames, Misfit};
+use crate::model::{AuthKind, AuthNames, Misfit, StoreKind};
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
@@ -40,6 +40,8 @@ pub enum Problem {
     Token(#[from] TokenProblem),
     #[error("{scheme}:// is a list that can only be read: no engine can be registered there")]
     ReadOnlyList { scheme: &'static str },
+    #[error("{shown} is a ttl that {store} can't keep: {min} to {max} are possible")]
+    UnkeptTtl { store: StoreKind, shown: String, min: String, max: String },
     #[error("port 0 stands for any port, and nobody could know which")]
     AnyPort,
     #[error("is of no use without {missing}, which is not set")]
@@ -104,6 +106,7 @@ impl Problem {
             Self::Value(problem) => problem.remedy(),
             Self::Token(problem) => problem.remedy(),
             Self::NotGreater { greater, smaller } => Some(format!("raise {} or lower {}", greater.path, smaller.path)),
+            Self::UnkeptTtl { min, max, .. } => Some(format!("set it to {min} or more, and to {max} at most")),
             Self::AnyPort => Some("write a port from 1 to 65535".to_owned()),
             Self::Misfit { set, url, misfit } => Some(misfit_remedy(set.path, url.path, *misfit)),
             Self::Unpaired { set, missing } => Some(format!("set {missing} too, or take {set} out")),

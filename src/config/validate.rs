@@ -4,13 +4,13 @@ use super::credentials::{self, Credentials};
 use super::error::{ConfigError, ConfigErrors};
 use super::merged::{Merged, collect};
 use super::origin::Origin;
-use super::problem::Problem;
+use super::problem::{Placed, Problem};
 use super::settings::{AgentSettings, DiscoverySettings, EngineSettings, ServerSettings, StatusSettings};
 use super::sources::Sources;
 use super::tokens;
-use super::value::FromValue;
+use super::value::{FromValue, short};
 use crate::model::permission::Rules;
-use crate::model::{ClientFiles, Discovery, ServerFiles, Timeouts, TlsFiles, TlsNames, WayOut};
+use crate::model::{ClientFiles, Discovery, DiscoveryUrl, ServerFiles, Timeouts, TlsFiles, TlsNames, WayOut};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -76,6 +76,7 @@ fn discovery(b: &mut Builder<'_>) -> Option<DiscoverySettings> {
     let url = b.take("discovery.url");
     b.check_greater("discovery.ttl", "discovery.heartbeat");
     b.check_writable("discovery.url");
+    b.check_ttl("discovery.ttl", "discovery.url");
     b.check_port("discovery.embedded-listen");
     b.check_credentials("discovery.url", url.as_ref());
     let Credentials { tls, auth } = Credentials::of(b.merged);
@@ -164,6 +165,23 @@ impl Builder<'_> {
         if let Some(scheme) = scheme.filter(|_| !self.merged.doubtful(key)) {
             let (origin, key) = (self.merged.origin(key).cloned(), Some(key.to_owned()));
             self.errors.push(ConfigError { origin, key, problem: Problem::ReadOnlyList { scheme } });
+        }
+    }
+
+    /// Not every store keeps an entry for any time.
+    fn check_ttl(&mut self, key: &str, url: &str) {
+        let kind = match self.merged.get(url) {
+            Some(Discovery::At(DiscoveryUrl::Store(store))) => store.kind,
+            _ => return,
+        };
+        let (range, ttl) = (kind.ttl_range(), self.merged.get::<Duration>(key));
+        if self.merged.doubtful(url) || self.merged.doubtful(key) || ttl.is_none_or(|ttl| range.contains(&ttl)) {
+            return;
+        }
+        if let Some(Placed { shown, origin, .. }) = self.merged.placed(key) {
+            let (min, max) = (short(*range.start()), short(*range.end()));
+            let problem = Problem::UnkeptTtl { store: kind, shown, min, max };
+            self.errors.push(ConfigError { origin: Some(origin), key: Some(key.to_owned()), problem });
         }
     }
 

@@ -1,19 +1,36 @@
 //! A file with one node or pattern a line; `#` begins a comment, also behind an entry. Read-only.
+//!
+//! The kernel tells of changes (inotify). Each look puts the watch in place first and reads then, and the position is a
+//! hash of the content, so that nothing is missed between two calls.
 
-use super::{Backend, BackendError, Claim, Listing, Scope, Seen, Sight};
+mod notices;
+
+use super::{Backend, BackendError, Claim, Listing, Position, Scope, Seen, Sight};
 use crate::model::{Hold, NodeAddress};
+use notices::Notices;
 use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// More than a hundred thousand lines; protects against a log file of that name.
 const MAX_BYTES: u64 = 8 << 20;
+/// Who writes a file in place, or renames it away first, is done when nothing has happened for this long.
+const SETTLED: Duration = Duration::from_millis(50);
+/// Who writes all the time is read all the same.
+const UNSETTLED: Duration = Duration::from_secs(1);
 
 pub struct FileBackend {
     path: PathBuf,
     timeout: Duration,
+}
+
+/// What the file says, and what will tell of the next change, if anything can.
+struct Look {
+    bytes: Vec<u8>,
+    notices: Option<Notices>,
 }
 
 impl FileBackend {
@@ -26,8 +43,37 @@ impl FileBackend {
         BackendError::ReadOnly { list: format!("file://{}", self.path.display()) }
     }
 
-    fn failed(&self, cause: String) -> BackendError {
-        BackendError::File { path: self.path.clone(), cause }
+    fn failed(&self, cause: impl ToString) -> BackendError {
+        BackendError::File { path: self.path.clone(), cause: cause.to_string() }
+    }
+
+    async fn look(&self) -> Result<Look, BackendError> {
+        let path = self.path.clone();
+        let looking = tokio::task::spawn_blocking(move || {
+            // first, so that what happens from here on is told
+            let notices = notices::arm(&path);
+            read(&path).map(|bytes| (bytes, notices))
+        });
+        match timeout(self.timeout, looking).await {
+            Ok(Ok(Ok((bytes, armed)))) => Ok(Look { bytes, notices: armed.and_then(Notices::new) }),
+            Ok(Ok(Err(error))) => Err(self.failed(error)),
+            Ok(Err(panicked)) => Err(self.failed(panicked)),
+            Err(_) => Err(self.failed(format!("no answer within {}", humantime::format_duration(self.timeout)))),
+        }
+    }
+}
+
+impl Look {
+    /// The content, hashed. None where nothing would tell of a change.
+    fn position(&self) -> Option<Position> {
+        self.notices.as_ref()?;
+        let mut hasher = DefaultHasher::new();
+        self.bytes.hash(&mut hasher);
+        Some(Position(format!("{:016x}", hasher.finish())))
+    }
+
+    fn sight(&self) -> Sight {
+        Sight { listing: parse(&String::from_utf8_lossy(&self.bytes)), position: self.position() }
     }
 }
 
@@ -41,19 +87,32 @@ impl Backend for FileBackend {
         Err(self.read_only())
     }
 
-    async fn watch(&self, _: Scope, _: Option<&Seen>) -> Result<Sight, BackendError> {
-        let path = self.path.clone();
-        let reading = tokio::task::spawn_blocking(move || read(&path));
-        match timeout(self.timeout, reading).await {
-            Ok(Ok(Ok(bytes))) => Ok(Sight::still(parse(&String::from_utf8_lossy(&bytes)))),
-            Ok(Ok(Err(error))) => Err(self.failed(error.to_string())),
-            Ok(Err(panicked)) => Err(self.failed(panicked.to_string())),
-            Err(_) => Err(self.failed(format!("no answer within {}", humantime::format_duration(self.timeout)))),
+    async fn watch(&self, _: Scope, seen: Option<&Seen>) -> Result<Sight, BackendError> {
+        let Some(seen) = seen else { return Ok(self.look().await?.sight()) };
+        let deadline = Instant::now() + seen.patience;
+        loop {
+            let mut look = self.look().await?;
+            let same = look.position().is_some_and(|position| position == seen.position);
+            let Some(notices) = look.notices.as_mut().filter(|_| same) else { return Ok(look.sight()) };
+            if timeout_at(deadline, notices.next()).await.is_err() {
+                // read once more: some file systems tell nothing
+                return Ok(self.look().await?.sight());
+            }
+            settle(notices).await;
         }
     }
 
     async fn mark_drained(&self, _: &NodeAddress, _: Option<&str>, _: Duration) -> Result<(), BackendError> {
         Err(self.read_only())
+    }
+}
+
+/// Returns when nothing has happened for a moment.
+async fn settle(notices: &mut Notices) {
+    let end = Instant::now() + UNSETTLED;
+    sleep(SETTLED).await;
+    while notices.drain() && Instant::now() < end {
+        sleep(SETTLED).await;
     }
 }
 
@@ -79,35 +138,4 @@ fn parse(text: &str) -> Listing {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TIMEOUT: Duration = Duration::from_secs(10);
-
-    #[test]
-    fn comments_blanks_and_patterns() {
-        let listing = parse("\u{feff}# all\n\n  a:1  # one\r\nb[1:2]:1#two\n\tjunk\n#c:1\n");
-        assert_eq!(listing.nodes.iter().map(ToString::to_string).collect::<Vec<_>>(), ["a:1", "b1:1", "b2:1"]);
-        assert_eq!(listing.unreadable.len(), 1);
-        assert_eq!(listing.unreadable[0].entry, "junk");
-        assert!(listing.unreadable[0].why.starts_with("line 5: "), "{listing:?}");
-    }
-
-    #[tokio::test]
-    async fn a_file_is_read_and_never_written() -> Result<(), Box<dyn std::error::Error>> {
-        let directory = tempfile::tempdir()?;
-        let path = directory.path().join("nodes");
-        let backend: &dyn Backend = &FileBackend::new(path.clone(), TIMEOUT);
-        assert!(matches!(backend.list(Scope::Active).await, Err(BackendError::File { .. })));
-        fs::write(&path, "a:1\n")?;
-        assert_eq!(backend.list(Scope::All).await?.nodes.len(), 1);
-        let node = "b:1".parse()?;
-        assert!(matches!(backend.register(&Claim::new(&node, TIMEOUT)).await, Err(BackendError::ReadOnly { .. })));
-        assert!(matches!(backend.deregister(&node, None).await, Err(BackendError::ReadOnly { .. })));
-        let marked = backend.mark_drained(&node, None, TIMEOUT).await;
-        assert!(matches!(marked, Err(BackendError::ReadOnly { .. })));
-        let folder = FileBackend::new(directory.path().to_owned(), TIMEOUT).watch(Scope::Active, None).await;
-        assert!(folder.is_err_and(|error| error.to_string().ends_with("it is not a regular file")));
-        Ok(())
-    }
-}
+mod tests;

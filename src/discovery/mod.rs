@@ -1,6 +1,7 @@
 //! Discovery services, one file each. An adapter makes one attempt per call, with a timeout of its
 //! own, and returns a typed error; retries belong to the caller.
 
+pub mod consul;
 pub mod etcd;
 pub mod file;
 pub mod nodes;
@@ -128,6 +129,9 @@ pub enum BackendError {
     /// The service can register nodes, but not say of one that it is drained.
     #[error("{server} has no room for drained nodes")]
     NoRoom { server: String },
+    /// The entry is there because of somebody else.
+    #[error("{entry} is held at {server} by {holder}")]
+    Held { server: String, entry: String, holder: String },
 }
 
 impl BackendError {
@@ -156,6 +160,7 @@ impl BackendError {
             Self::ReadOnly { .. } => "read_only",
             Self::File { .. } => "file",
             Self::NoRoom { .. } => "no_room",
+            Self::Held { .. } => "held",
         }
     }
 }
@@ -181,7 +186,7 @@ pub fn open(url: &DiscoveryUrl, way: &WayOut) -> Result<Box<dyn Backend>, Backen
         DiscoveryUrl::Token(url) => Ok(Box::new(token::TokenBackend::new(url.clone(), way)?)),
         DiscoveryUrl::Store(url) => match url.kind {
             StoreKind::Etcd => Ok(Box::new(etcd::EtcdBackend::new(url, way)?)),
-            StoreKind::Consul => Err(BackendError::Client("consul".into())),
+            StoreKind::Consul => Ok(Box::new(consul::ConsulBackend::new(url.clone(), way)?)),
             StoreKind::Zookeeper => Err(BackendError::Client("zookeeper".into())),
         },
         DiscoveryUrl::Nodes(url) => Ok(Box::new(nodes::NodesBackend::new(url.clone()))),

@@ -9,7 +9,7 @@ use self::client::{Secure, Token};
 use super::BackendError;
 use crate::model::{AuthFiles, Timeouts, TlsFiles, TlsNames, WayOut};
 use crate::tls::{Renewed, Unready};
-use reqwest::header::{HeaderMap, HeaderName, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, RETRY_AFTER};
 use reqwest::{Client, Request, RequestBuilder, Response, StatusCode};
 use std::error::Error;
 use std::io::{self, ErrorKind};
@@ -31,6 +31,7 @@ pub struct Web {
     server: String,
     secret: Option<String>,
     timeouts: Timeouts,
+    in_plain_words: bool,
 }
 
 /// The header by which the server may know us.
@@ -91,7 +92,7 @@ impl Web {
         let (names, timeouts) = (files.names, way.timeouts);
         let plain = client::plain(timeouts)?;
         let secure = tls.then(|| Arc::new(client::secure(files, timeouts)));
-        Ok(Self { plain, secure, names, access: None, server, secret, timeouts })
+        Ok(Self { plain, secure, names, access: None, server, secret, timeouts, in_plain_words: false })
     }
 
     /// Lets the server know us by a token in this header, behind these words, if there is one. With it, a 401 or a 403
@@ -104,9 +105,24 @@ impl Web {
 
     /// Another server of the same service, over the same clients.
     pub fn sibling(&self, server: String) -> Self {
-        let Self { plain, secure, names, access, secret, timeouts, .. } = self;
+        let Self { plain, secure, names, access, secret, timeouts, in_plain_words, .. } = self;
         let (plain, secure, access) = (plain.clone(), secure.clone(), access.clone());
-        Self { plain, secure, names: *names, access, server, secret: secret.clone(), timeouts: *timeouts }
+        Self {
+            plain,
+            secure,
+            names: *names,
+            access,
+            server,
+            secret: secret.clone(),
+            timeouts: *timeouts,
+            in_plain_words: *in_plain_words,
+        }
+    }
+
+    /// For a server that says in plain text why it refuses.
+    #[must_use]
+    pub fn in_plain_words(self) -> Self {
+        Self { in_plain_words: true, ..self }
     }
 
     /// For making requests.
@@ -155,12 +171,17 @@ impl Web {
 
     /// The body of a 2xx answer.
     pub fn success(&self, answer: Answer) -> Result<Vec<u8>, BackendError> {
-        let Answer { status, body, retry_after, papers, .. } = answer;
+        let Answer { status, headers, body, retry_after, papers } = answer;
         if status.is_success() {
             return body;
         }
+        let plain = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
         // the status says enough: a body that broke or is too long takes nothing away from it
-        let message = body.ok().and_then(|body| self.message(&body, &papers)).unwrap_or_default();
+        let message = body.ok().and_then(|body| match plain && self.in_plain_words {
+            true => Some(self.line(&String::from_utf8_lossy(&body), &papers)),
+            false => self.message(&body, &papers),
+        });
+        let message = message.unwrap_or_default();
         let (server, refused) = (self.server.clone(), matches!(status.as_u16(), 401 | 403));
         Err(match self.access.as_ref().filter(|_| refused) {
             Some(access) => BackendError::Denied { server, status: status.as_u16(), message, remedy: access.remedy() },
@@ -217,7 +238,11 @@ impl Web {
 
     /// What the server says in its JSON error, on one line and shortened.
     fn message(&self, body: &[u8], papers: &Papers) -> Option<String> {
-        let mut said = said(body)?;
+        Some(self.line(&said(body)?, papers))
+    }
+
+    fn line(&self, said: &str, papers: &Papers) -> String {
+        let mut said = said.trim_end().to_owned();
         let token = papers.token.as_ref().map(|token| token.secret.expose());
         for secret in self.secret.as_deref().into_iter().chain(token) {
             said = said.replace(secret, "…");
@@ -227,7 +252,7 @@ impl Web {
         if line.count() > MESSAGE_LIMIT {
             short.push('…');
         }
-        Some(short)
+        short
     }
 
     fn failed(&self, error: reqwest::Error, papers: &Papers) -> BackendError {

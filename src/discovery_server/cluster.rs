@@ -33,8 +33,8 @@ pub struct Cluster {
 }
 
 #[derive(Debug)]
-pub struct Entry {
-    pub lease: Lease,
+struct Entry {
+    lease: Lease,
     /// The beat that is in the store.
     stored: Moment,
     expiry: Moment,
@@ -71,7 +71,7 @@ impl Entry {
         self.expiry > now
     }
 
-    pub fn unstored(&self, now: Moment) -> Option<Unstored> {
+    fn unstored(&self, now: Moment) -> Option<Unstored> {
         if !self.lives(now) {
             Some(Unstored::End)
         } else if self.lease.beat != self.stored {
@@ -105,7 +105,7 @@ impl Cluster {
 
     /// The nodes that are drained now and not listed, sorted.
     pub fn drained(&self, now: Moment) -> Vec<Drained> {
-        let shown = self.marks.iter().filter_map(|(address, _)| match self.shown(address, now) {
+        let shown = self.marks.keys().filter_map(|address| match self.shown(address, now) {
             Shown::Drained(reason) => Some((address.clone(), reason)),
             _ => None,
         });
@@ -143,7 +143,9 @@ impl Cluster {
     }
 
     pub fn remove(&mut self, address: &str, now: Moment) {
-        self.change(address, now, |cluster| drop(cluster.entries.remove(address)));
+        self.change(address, now, |cluster| {
+            cluster.entries.remove(address);
+        });
         self.records.remove(address);
     }
 
@@ -188,8 +190,13 @@ impl Cluster {
         self.records.retain(|address, _| self.entries.contains_key(address));
     }
 
-    pub fn entries(&self) -> impl Iterator<Item = (&Box<str>, &Entry)> {
-        self.entries.iter()
+    pub fn ttls(&self) -> impl Iterator<Item = Duration> {
+        self.entries.values().map(|entry| entry.lease.ttl)
+    }
+
+    /// What the store does not know yet, each with its address.
+    pub fn unstored(&self, now: Moment) -> impl Iterator<Item = (Box<str>, Unstored)> {
+        self.entries.iter().filter_map(move |(address, entry)| Some((address.clone(), entry.unstored(now)?)))
     }
 
     pub fn count(&self, now: Moment) -> usize {

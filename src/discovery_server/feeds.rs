@@ -17,14 +17,16 @@
 //! index is another, and it gets the whole list at once. A beat changes no list and hence no index.
 
 use super::api::{parameter, token};
-use super::keeper::Keeper;
+use super::keeper::{Keeper, Look};
 use super::limits;
 use super::places::{Place, Places};
 use super::refusal::Refusal;
 use super::roster::View;
 use crate::model::Token;
+use axum::body::Bytes;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Extension, Path, State};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, Uri};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -35,6 +37,7 @@ use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -46,13 +49,34 @@ const LAST_EVENT_ID: &str = "last-event-id";
 pub struct Feeds {
     keeper: Keeper,
     places: Places,
+    last: Last,
     /// Whoever waits then gets what there is.
     stop: CancellationToken,
 }
 
 impl Feeds {
     pub fn new(keeper: Keeper, stop: CancellationToken) -> Self {
-        Self { keeper, places: Places::default(), stop }
+        Self { keeper, places: Places::default(), last: Last::default(), stop }
+    }
+}
+
+/// The list that was shown last and its index, as text: when a list changes, all who wait want the same one.
+#[derive(Clone, Default)]
+struct Last(Arc<Mutex<(String, Bytes)>>);
+
+impl Last {
+    fn get(&self, index: &str) -> Option<Bytes> {
+        let last = self.lock();
+        (last.0 == index).then(|| last.1.clone())
+    }
+
+    fn set(&self, index: String, list: Bytes) {
+        *self.lock() = (index, list);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (String, Bytes)> {
+        // nothing panics while it is held
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -87,7 +111,7 @@ async fn list(
         }
     }
     let (index, list) = feed.list()?;
-    Ok(([(INDEX, index)], Json(list)).into_response())
+    Ok(([(INDEX, index.as_str()), (CONTENT_TYPE.as_str(), "application/json")], list).into_response())
 }
 
 async fn events(
@@ -135,12 +159,18 @@ impl Feed {
         self.feeds.keeper.index(&self.token, self.view).map(|(index, _)| index)
     }
 
-    fn list(&self) -> Result<(String, Vec<Value>), Refusal> {
-        let look = self.feeds.keeper.look(&self.token, self.view)?;
-        let strings = look.active.into_iter().map(|address| json!(address));
-        let objects = look.drained.into_iter();
-        let objects = objects.map(|(address, reason)| json!({ "address": address, "drained": true, "reason": reason }));
-        Ok((look.index, strings.chain(objects).collect()))
+    /// Index and list, as JSON.
+    fn list(&self) -> Result<(String, Bytes), Refusal> {
+        let index = self.index()?;
+        if let Some(list) = self.feeds.last.get(&index) {
+            return Ok((index, list));
+        }
+        let Look { index, active, drained } = self.feeds.keeper.look(&self.token, self.view)?;
+        let strings = active.into_iter().map(|address| json!(address));
+        let object = |(address, reason)| json!({ "address": address, "drained": true, "reason": reason });
+        let list = Bytes::from(Value::from_iter(strings.chain(drained.into_iter().map(object))).to_string());
+        self.feeds.last.set(index.clone(), list.clone());
+        Ok((index, list))
     }
 
     fn recorded(&self) -> Result<Vec<Value>, Refusal> {
@@ -187,7 +217,7 @@ impl Reader {
             () = self.feed.feeds.stop.cancelled() => return None,
         }
         let (index, list) = self.feed.list().ok()?;
-        let event = Event::default().id(&index).data(Value::Array(list).to_string());
+        let event = Event::default().id(&index).data(String::from_utf8_lossy(&list));
         self.seen = index;
         Some((Ok(event), self))
     }
@@ -229,7 +259,6 @@ mod tests {
     use crate::model::Moment;
     use crate::policy::lease::Lease;
     use futures_util::StreamExt;
-    use std::sync::Arc;
     use std::sync::mpsc::{Receiver, channel};
     use tokio::time::Instant;
 
@@ -263,7 +292,7 @@ mod tests {
         let (seen, start) = (feed.index().expect("the cluster"), Instant::now());
         assert_eq!(feed.news(&seen).await, Ok(()));
         assert_eq!(start.elapsed().as_secs(), TTL.as_secs());
-        assert!(feed.list().is_ok_and(|(index, list)| list.is_empty() && index != seen));
+        assert!(feed.list().is_ok_and(|(index, list)| list == "[]" && index != seen));
     }
 
     #[tokio::test(start_paused = true)]

@@ -11,6 +11,9 @@
 //!
 //! Who gets in is decided in two places: by TLS before a connection's first request (`tls`), and by bearer tokens before
 //! each request (`access`). Both follow the configuration while the server runs (`reload`).
+//!
+//! Readers that wait for a change (`feeds`) are woken by the bell of their cluster (`cluster`), and wake by themselves when
+//! its next entry may end. They then look at the list's index, and answer if it is another.
 
 mod access;
 mod api;

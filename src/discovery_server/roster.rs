@@ -153,23 +153,22 @@ impl Roster {
 
     /// What the store does not know yet: entries that ended, and beats.
     pub fn unstored(&self, now: Moment) -> Vec<Change> {
-        let mut changes = Vec::new();
-        for (token, Numbered { cluster, .. }) in &self.clusters {
-            let change = |address: &Box<str>, unstored| {
-                let (token, address) = (token.clone(), address.clone());
-                match unstored {
-                    Unstored::End => Change::Remove { token, address },
-                    Unstored::Beat(lease) => Change::Put { token, address, lease },
-                }
-            };
-            changes
-                .extend(cluster.entries().filter_map(|(address, entry)| Some(change(address, entry.unstored(now)?))));
-        }
-        changes
+        let change = |token: &Token, address, unstored| {
+            let token = token.clone();
+            match unstored {
+                Unstored::End => Change::Remove { token, address },
+                Unstored::Beat(lease) => Change::Put { token, address, lease },
+            }
+        };
+        let of_cluster = |(token, numbered): (_, &Numbered)| {
+            let unstored = numbered.cluster.unstored(now);
+            unstored.map(|(address, unstored)| change(token, address, unstored)).collect::<Vec<_>>()
+        };
+        self.clusters.iter().flat_map(of_cluster).collect()
     }
 
     pub fn shortest_ttl(&self) -> Option<Duration> {
-        self.each().flat_map(Cluster::entries).map(|(_, entry)| entry.lease.ttl).min()
+        self.each().flat_map(Cluster::ttls).min()
     }
 
     /// Clusters, and entries listed now.

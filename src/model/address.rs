@@ -62,6 +62,11 @@ impl NodeAddress {
         }
     }
 
+    /// The same host at another port.
+    pub fn with_port(&self, port: u16) -> Self {
+        Self { host: self.host.clone(), port }
+    }
+
     /// The host without brackets, as a resolver wants it.
     pub fn host(&self) -> String {
         match &self.host {

@@ -114,6 +114,11 @@ pub enum DiscoveryUrlError {
     Credentials,
     #[error("user and password don't belong in a URL; set discovery.auth.user and discovery.auth.password-file")]
     StoreCredentials,
+    #[error(
+        "consul:// takes one server: write this host's own Consul agent (consul://127.0.0.1:8500), which finds the \
+         others by itself"
+    )]
+    SeveralAgents,
     #[error("the prefix `{0}` can't be used: it has an empty part, `.`, `..` or white space")]
     Prefix(String),
     #[error("a query or fragment (`?`, `#`) has no meaning here")]

@@ -25,6 +25,8 @@ pub enum Entry {
     },
     /// Something else, as text.
     Other(String),
+    /// What a service keeps in a way that can't be an entry.
+    Bad(Unreadable),
 }
 
 /// An entry as it stands in the list, and why it is none.
@@ -60,6 +62,7 @@ impl Listing {
                     Ok(address) => listing.drained.push(DrainedNode { address, reason }),
                     Err(error) => listing.skip(text, &error),
                 },
+                Entry::Bad(skipped) => listing.unreadable.push(skipped),
                 Entry::Other(text) => listing.skip(text, &"it is neither a text nor a drained node"),
             }
         }

@@ -30,6 +30,7 @@ mod secret;
 mod server_files;
 mod socket_trouble;
 pub mod store_url;
+pub mod targets;
 pub mod tls;
 pub mod token;
 pub mod unit;

@@ -2,6 +2,8 @@
 
 use super::discovery_url::DiscoveryUrlError;
 use std::fmt;
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
 /// `etcd://a,b:2379/prefix`: one or more servers of one store, and where in it the clusters lie.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +44,15 @@ impl StoreKind {
             "zks" => (Self::Zookeeper, true),
             _ => return None,
         })
+    }
+
+    /// The entry's ttl that it can keep, in whole seconds.
+    pub fn ttl_range(self) -> RangeInclusive<Duration> {
+        match self {
+            // half of it is a session's, which is 10 s to 24 h
+            Self::Consul => Duration::from_secs(20)..=Duration::from_secs(48 * 3600),
+            Self::Etcd | Self::Zookeeper => Duration::ZERO..=Duration::MAX,
+        }
     }
 
     pub(super) fn secure_scheme(self) -> &'static str {
@@ -90,6 +101,9 @@ impl StoreUrl {
                 endpoints.push(endpoint);
             }
         }
+        if kind == StoreKind::Consul && endpoints.len() > 1 {
+            return Err(DiscoveryUrlError::SeveralAgents);
+        }
         let prefix = path.trim_matches('/');
         let bad = |segment: &str| {
             matches!(segment, "" | "." | "..") || segment.contains(|c: char| c.is_control() || c.is_whitespace())
@@ -102,8 +116,12 @@ impl StoreUrl {
 
     /// `prefix/docker/swarm/nodes`, without a `/` at either end: where classic Swarm has its entries, and beside it.
     pub fn folder(&self, folder: Folder) -> String {
-        let slash = if self.prefix.is_empty() { "" } else { "/" };
-        format!("{}{slash}docker/swarm/{}", self.prefix, folder.name())
+        format!("{}/{}", self.root(), folder.name())
+    }
+
+    /// Where those folders lie: `prefix/docker/swarm`.
+    pub fn root(&self) -> String {
+        format!("{}{}docker/swarm", self.prefix, if self.prefix.is_empty() { "" } else { "/" })
     }
 
     /// Whether both name one cluster: the same place in a store, with a server in common.
@@ -119,6 +137,16 @@ impl StoreUrl {
             (StoreKind::Zookeeper, false) => "zk",
             (kind, true) => kind.secure_scheme(),
         }
+    }
+}
+
+impl fmt::Display for StoreKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Etcd => "etcd",
+            Self::Consul => "Consul",
+            Self::Zookeeper => "ZooKeeper",
+        })
     }
 }
 
@@ -172,6 +200,7 @@ mod tests {
             ("etcd://a:0", E::Authority("a:0".into())),
             ("zk://u:p@a", E::StoreCredentials),
             ("consul://a/x?token=1", E::Extra),
+            ("consuls://a,b/x", E::SeveralAgents),
             ("zk://a/x//y", E::Prefix("x//y".into())),
             ("zk://a/../y", E::Prefix("../y".into())),
         ] {

@@ -99,8 +99,6 @@ fn before(one: &NodeRecord, other: &NodeRecord) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Looking {
     heartbeat: Duration,
-    /// Looks since the entry came in.
-    looks: u32,
     due: Moment,
 }
 
@@ -112,7 +110,7 @@ const SPREAD: f64 = 0.25;
 
 impl Looking {
     pub fn new(heartbeat: Duration, now: Moment) -> Self {
-        Self { heartbeat, looks: 0, due: now }
+        Self { heartbeat, due: now }
     }
 
     pub fn due(&self) -> Moment {
@@ -124,10 +122,9 @@ impl Looking {
     pub fn looked(mut self, found: &Uniqueness, joined: bool, now: Moment, jitter: f64) -> Self {
         let pause = match found {
             Uniqueness::Duplicate(_) => self.heartbeat.max(SLOWLY),
-            _ if self.looks == 0 || !joined => self.heartbeat,
-            _ => (self.heartbeat * 10).max(RARELY),
+            _ if joined => (self.heartbeat * 10).max(RARELY),
+            _ => self.heartbeat,
         };
-        self.looks = if joined { self.looks.saturating_add(1) } else { 0 };
         self.due = now + pause.mul_f64(1.0 - SPREAD + 2.0 * SPREAD * jitter.clamp(0.0, 1.0));
         self
     }
@@ -215,13 +212,12 @@ mod tests {
         for (found, joined) in [
             (Uniqueness::Unique, false),
             (Uniqueness::Unique, true),
-            (Uniqueness::Unique, true),
             (Uniqueness::Duplicate(other), true),
             (Uniqueness::Unique, false),
         ] {
             looking = looking.looked(&found, joined, now, 0.5);
             pauses.push(looking.due().since(now).as_secs());
         }
-        assert_eq!(pauses, [5, 5, 600, 60, 5]);
+        assert_eq!(pauses, [5, 600, 60, 5]);
     }
 }

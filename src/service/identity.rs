@@ -246,13 +246,10 @@ mod tests {
         let node = Running::start(true);
         node.list(&[("10.0.0.4:1", "n1", "e1")]);
         let (here, there) = (Some(address("10.0.0.5:1")), Some(address("10.0.0.4:1")));
-        node.standings.send_replace(Standing {
-            address: here,
-            replaces: there,
-            status: RegistrationStatus::Present,
-            why: None,
-        });
+        let standing = |status| Standing { address: here.clone(), replaces: there.clone(), status, why: None };
+        node.standings.send_replace(standing(RegistrationStatus::Joining { error: None }));
         assert_eq!(node.found(1).await, "Unique");
+        node.standings.send_replace(standing(RegistrationStatus::Present));
         node.list(&[("10.0.0.9:1", "n3", "e1")]);
         let said = node.found(7).await;
         assert!(said.starts_with("an engine with this one's id is registered at 10.0.0.9:1 already"), "{said}");

@@ -10,7 +10,8 @@
 //! ```
 //! The verifier and the status see the outlook too.
 //!
-//! Each channel has one writer; no task holds a sender that points upstream.
+//! Each channel has one writer; no task holds a sender that points upstream. `watcher`, `errands`, `publisher` and `runner`
+//! are no tasks of the agent: they are `swarm-agent watch`, in one loop.
 
 pub mod api;
 pub mod beat;
@@ -19,14 +20,17 @@ pub mod credentials;
 pub mod drainer;
 pub mod embedded;
 pub mod engine_restart;
+pub mod errands;
 pub mod exposer;
 pub mod identity;
 pub mod locator;
 pub mod marker;
 pub mod prober;
+pub mod publisher;
 pub mod readings;
 pub mod registrar;
 pub mod reporter;
+pub mod runner;
 pub mod status;
 pub mod supervisor;
 pub mod verifier;

@@ -127,7 +127,7 @@ fn unix(date: SystemTime) -> f64 {
 #[cfg(test)]
 mod tests {
     use crate::discovery::BackendError::{
-        self, Broken, Client, Connect, Credentials, Denied, Everywhere, File, Garbled, NoRoom, ReadOnly, Status,
+        self, Broken, Client, Connect, Credentials, Denied, Everywhere, File, Garbled, Held, NoRoom, ReadOnly, Status,
         Timeout, Tls,
     };
     use crate::model::{TlsFileFault, TlsFileProblem};
@@ -152,7 +152,8 @@ mod tests {
                 Denied { .. } => ReadOnly { list: text() },
                 ReadOnly { .. } => File { path: "/".into(), cause: text() },
                 File { .. } => NoRoom { server: server() },
-                NoRoom { .. } => return None,
+                NoRoom { .. } => Held { server: server(), entry: text(), holder: text() },
+                Held { .. } => return None,
                 // counted as what it tells
                 Everywhere { .. } => unreachable!("no kind of its own"),
             })

@@ -1,14 +1,16 @@
-//! The agent's own files in its state directory.
+//! Files that we write: the agent's own in its state directory, and those for other programs.
 
 mod access;
 mod cluster;
 mod drain;
 mod entries;
+mod published;
 
 pub use access::directory_access;
 pub use cluster::ClusterFile;
 pub use drain::{DrainFile, DrainRecord};
 pub use entries::{EntriesFile, HeldEntries};
+pub use published::publish;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};

@@ -53,7 +53,12 @@ pub struct Server {
 
 impl Server {
     pub fn start(directory: &Path) -> Self {
-        let mut child = serve(directory).stderr(Stdio::piped()).spawn().expect("the binary under test");
+        Self::of(serve(directory))
+    }
+
+    /// Whatever serves, and says where.
+    pub fn of(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("the binary under test");
         let mut lines = BufReader::new(child.stderr.take().expect("it is piped")).lines().map_while(Result::ok);
         let said: Vec<String> = lines.by_ref().take_while_inclusive();
         let address =

@@ -22,7 +22,10 @@ impl Service {
     /// Ends it in an orderly way, and starts it again. The new one may not answer yet.
     pub fn restart(&self) -> io::Result<()> {
         let mut child = self.child();
-        signal(&child, Signal::SIGTERM)?;
+        // one that was killed is not signalled
+        if child.try_wait()?.is_none() {
+            signal(&child, Signal::SIGTERM)?;
+        }
         child.wait()?;
         *child = spawn((self.command)())?;
         Ok(())
@@ -41,6 +44,10 @@ impl Service {
 
     pub fn resume(&self) -> io::Result<()> {
         signal(&self.child(), Signal::SIGCONT)
+    }
+
+    pub fn lives(&self) -> bool {
+        matches!(self.child().try_wait(), Ok(None))
     }
 
     /// As a power cut would.

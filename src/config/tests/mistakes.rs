@@ -154,6 +154,10 @@ fn addresses_and_urls_say_what_is_wrong_with_them() -> TestResult {
             "2:7: discovery.url: not a discovery URL: the path must end in /clusters/TOKEN, for example /v1/clusters/0a1b2c",
         ),
         (
+            r#"url = "consul://a,b""#,
+            "2:7: discovery.url: not a discovery URL: consul:// takes one server: write this host's own Consul agent (consul://127.0.0.1:8500), which finds the others by itself",
+        ),
+        (
             "url = http://disco/s3cret",
             r#"2:7: discovery.url: not TOML: strings and durations need quotes; write it like "http://disco.example:8970/v1/clusters/0a1b2c3d""#,
         ),
@@ -188,6 +192,26 @@ fn a_server_for_others_needs_a_port_that_they_can_know() -> TestResult {
              port from 1 to 65535"
         )]
     );
+    Ok(())
+}
+
+#[test]
+fn a_ttl_that_consul_cannot_keep_is_named_with_those_that_it_can() -> TestResult {
+    let consul = "[discovery]\nurl = \"consul://127.0.0.1\"\nadvertise = \"10.0.0.5:2375\"\nheartbeat = \"5s\"\n";
+    for (ttl, good) in [("19s", false), ("20s", true), ("2d", true), ("172801s", false)] {
+        let root = Root::new(&[(MAIN, consul), (DROP_IN, &format!("[discovery]\nttl = \"{ttl}\"\n"))])?;
+        let message = format!(
+            "/{DROP_IN}:2:7: discovery.ttl: {ttl} is a ttl that Consul can't keep: 20s to 2d are possible; set it to 20s \
+             or more, and to 2d at most"
+        );
+        if good {
+            load_agent(&root.sources())?;
+        } else {
+            assert_eq!(root.errors(&root.sources()), [message]);
+        }
+    }
+    let root = Root::new(&[(MAIN, consul), (DROP_IN, "[discovery]\nurl = \"etcd://h\"\nttl = \"19s\"\n")])?;
+    load_agent(&root.sources())?;
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use crate::model::ProbeFault;
 use std::time::Duration;
 
 /// What can go wrong with a request to the discovery service.
-pub const REQUEST_FAILURES: [&str; 12] = [
+pub const REQUEST_FAILURES: [&str; 13] = [
     "connect",
     "timeout",
     "status",
@@ -17,6 +17,7 @@ pub const REQUEST_FAILURES: [&str; 12] = [
     "read_only",
     "file",
     "no_room",
+    "held",
 ];
 
 /// Upper bounds of the buckets in seconds, up to the longest timeout that the configuration allows.

@@ -138,7 +138,19 @@ fn the_requests_are_those_of_the_token_protocol_on_one_kept_connection() -> Test
     );
     let deregister =
         format!("DELETE {cluster}/{address} HTTP/1.1\r\naccept: */*\r\n{agent}{version}\r\nhost: {host}\r\n\r\n");
-    let beats = seen[0].matches("POST").count();
-    assert_eq!(seen[0], register.repeat(beats) + &deregister);
+    // who else is in the list is looked at before the first beat, and again soon after it
+    let look = format!("GET {cluster}?records=1 HTTP/1.1\r\naccept: */*\r\n{agent}{version}\r\nhost: {host}\r\n\r\n");
+    assert!(seen[0].starts_with(&look), "{}", seen[0]);
+    assert_eq!(seen[0].matches(&look).count(), 2, "{}", seen[0]);
+    let rest = seen[0].replace(&look, "");
+    let beats = rest.matches("POST").count();
+    let (records, rest): (Vec<&str>, Vec<&str>) =
+        rest.split_inclusive("\r\n").partition(|line| line.starts_with("x-swarm-record: "));
+    assert_eq!(records.len(), beats, "{records:?}");
+    assert!(
+        records.iter().all(|record| record.contains("\"node\":\"") && record.contains("\"engine\":\"")),
+        "{records:?}"
+    );
+    assert_eq!(rest.concat(), register.repeat(beats) + &deregister);
     Ok(())
 }
