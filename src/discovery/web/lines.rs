@@ -107,7 +107,7 @@ mod tests {
     #[tokio::test]
     async fn of_a_line_that_does_not_end_no_more_is_kept_than_it_takes_to_tell()
     -> Result<(), Box<dyn std::error::Error>> {
-        let (web, url) = (web(), said(&["xxx", "xxx", "xxx", "xxx", "xxx", "\n"]).await?);
+        let (web, url) = (web(), said(&["xxx", "xxx", "xxx", "xxx", "xxx"]).await?);
         let mut lines = web.follow(web.client().get(url.clone())).await?;
         let line = lines.next(4).await?.ok_or("there is a line")?;
         assert!(line.len() > 4 && line.iter().all(|byte| *byte == b'x'), "{line:?}");
