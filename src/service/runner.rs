@@ -168,7 +168,9 @@ mod tests {
     #[tokio::test]
     async fn an_end_ends_the_run_and_its_children() -> Result<(), Box<dyn Error>> {
         let folder = tempfile::tempdir()?;
-        let mut runner = script(folder.path(), "trap 'echo bye > said; exit' TERM; sleep 60 & echo $! > child; wait");
+        // the child says itself that it is there: a shell that was just forked may still swallow a signal
+        let child = "sh -c 'echo $$ > child; exec sleep 60' &";
+        let mut runner = script(folder.path(), &format!("trap 'echo bye > said; exit' TERM; {child} wait"));
         runner.changed(list(""));
         let child = || fs::read_to_string(folder.path().join("child")).unwrap_or_default();
         tokio::select! {
