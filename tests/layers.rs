@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[(&str, u8)] = &[
     ("model", 0),
     ("policy", 1),
+    ("tls", 1),
     ("config", 1),
     ("discovery", 2),
     ("engine", 2),

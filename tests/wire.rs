@@ -207,7 +207,11 @@ async fn a_server_that_knows_no_marks_has_no_room_and_others_fail_as_ever() -> O
         ("503 X", "", 503),
     ] {
         let error = mark(with_status(head, body)).await?;
-        assert!(matches!(error, BackendError::Status { status, .. } if status == code), "{head} {body}: {error:?}");
+        let got = match &error {
+            BackendError::Status { status, .. } | BackendError::Denied { status, .. } => Some(*status),
+            _ => None,
+        };
+        assert_eq!(got, Some(code), "{head} {body}: {error:?}");
     }
     Ok(())
 }

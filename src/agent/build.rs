@@ -4,11 +4,12 @@ use super::board::Board;
 use crate::config::settings::{AgentSettings, DiscoverySettings, EngineSettings, StatusSettings};
 use crate::discovery::{self, BackendError};
 use crate::engine::{DockerEngine, TcpDoor};
-use crate::model::{AdvertiseCheck, DiscoveryUrl, HeldEntry, Moment, UnitView};
+use crate::model::{AdvertiseCheck, AuthFiles, DiscoveryUrl, HeldEntry, Moment, TlsNames, UnitView, WayOut};
 use crate::network::KernelNetwork;
 use crate::policy::advertise::Locating;
 use crate::policy::gate::GateSettings;
 use crate::policy::registration::{Pace, Registration};
+use crate::service::credentials::{CredentialWatch, Watched};
 use crate::service::exposer::Exposer;
 use crate::service::locator::Locator;
 use crate::service::marker::Marker;
@@ -24,6 +25,7 @@ use crate::systemd::UnitSource;
 use crate::systemd::bus::SystemdUnit;
 use crate::systemd::notify::Notifier;
 use crate::telemetry::{Event, Restraint, emit};
+use crate::tls::Renewed;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -101,6 +103,24 @@ pub fn status(server: String, notifier: &Arc<dyn Notifier>, restraint: &Restrain
     }
 }
 
+/// Nobody if there are no files.
+pub fn credentials(settings: &DiscoverySettings, board: &Board) -> Option<CredentialWatch> {
+    let WayOut { tls, auth, .. } = &settings.way;
+    let names = tls.as_ref().map_or(TlsNames::DISCOVERY, |tls| tls.names);
+    let secrets = [(auth.names.token, &auth.token), (auth.names.password, &auth.password)];
+    let secrets = secrets.into_iter().filter_map(|(name, path)| Some(Renewed::usable_secret(name, path.clone()?)));
+    let files: Vec<_> = tls.clone().map(Renewed::usable_tls).into_iter().chain(secrets).map(Watched::new).collect();
+    let beat = || board.beats.add("credentials");
+    (!files.is_empty()).then(|| CredentialWatch { files, names, beat: beat(), clock: board.clock })
+}
+
+/// A secret that leaves this host without TLS.
+pub fn say_exposed(settings: &DiscoverySettings, url: &DiscoveryUrl) {
+    if let Some(key) = settings.way.exposes(url) {
+        emit(&Event::SecretExposed { key, server: &url.to_string() });
+    }
+}
+
 /// What a registrar takes over.
 pub struct Legacy {
     /// Entries that a former process or registrar put in.
@@ -114,7 +134,7 @@ pub fn registrar(settings: &AgentSettings, site: Site, url: &DiscoveryUrl, legac
     let (mut resumed, others): (Vec<_>, Vec<_>) = legacy.held.into_iter().partition(|entry| same_cluster(entry, url));
     // the last one that was put in is the one that is most likely still right
     let place = resumed.pop().map(|entry| Place { site: site.clone(), address: entry.address, hold: entry.hold });
-    let former = resumed.into_iter().chain(others).filter_map(|entry| former(discovery, entry, now));
+    let former = resumed.into_iter().chain(others).filter_map(|entry| former(discovery, url, entry, now));
     let pace = Pace::new(discovery.heartbeat, discovery.ttl);
     let pace = place.as_ref().map_or(pace, |place| pace.of(&place.address));
     let check = discovery.advertise_check;
@@ -185,7 +205,7 @@ pub fn site(settings: &DiscoverySettings, url: &DiscoveryUrl) -> Result<Site, Ba
 }
 
 /// An entry at a URL that this version can't read stays until its ttl ends; there is nothing else to do.
-fn former(settings: &DiscoverySettings, entry: HeldEntry, now: Moment) -> Option<Former> {
+fn former(settings: &DiscoverySettings, ours: &DiscoveryUrl, entry: HeldEntry, now: Moment) -> Option<Former> {
     let url = match entry.url.parse::<DiscoveryUrl>() {
         Ok(url) => url,
         Err(error) => {
@@ -193,6 +213,11 @@ fn former(settings: &DiscoverySettings, entry: HeldEntry, now: Moment) -> Option
             return None;
         }
     };
-    let place = Place { site: site(settings, &url).ok()?, address: entry.address, hold: entry.hold };
+    let mut settings = settings.clone();
+    if !url.same_server(ours) {
+        // the secrets are for another one
+        settings.way.auth = AuthFiles::default();
+    }
+    let place = Place { site: site(&settings, &url).ok()?, address: entry.address, hold: entry.hold };
     Some(Former { place, due: now, until: now + settings.ttl })
 }

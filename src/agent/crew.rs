@@ -42,6 +42,7 @@ pub struct Crew {
     locator: Option<Task<()>>,
     verifier: Option<Task<()>>,
     registrar: Option<Task<Vec<HeldEntry>>>,
+    credentials: Option<Task<()>>,
     marker: Option<Task<()>>,
     status: Option<Task<()>>,
     exposer: Option<Task<()>>,
@@ -76,6 +77,7 @@ impl Crew {
             locator: None,
             verifier: None,
             registrar: None,
+            credentials: None,
             marker: None,
             status: None,
             exposer: None,
@@ -115,7 +117,7 @@ impl Crew {
                     self.exposer = exposer.map(|exposer| self.tasks.spawn("exposer", |stop| exposer.run(stop)));
                 }
                 // below: they need what was prepared
-                Part::Registrar | Part::Marker | Part::Status => {}
+                Part::Registrar | Part::Credentials | Part::Marker | Part::Status => {}
             }
         }
         self.start_registrar(settings, prepared, legacy, parts);
@@ -146,6 +148,11 @@ impl Crew {
         if parts.contains(&Part::Marker) {
             let marker = build::marker(&settings.discovery, prepared.site.clone(), &self.board);
             self.marker = Some(self.tasks.spawn("marker", |stop| marker.run(stop)));
+        }
+        if parts.contains(&Part::Credentials) {
+            build::say_exposed(&settings.discovery, &prepared.url);
+            let watch = build::credentials(&settings.discovery, &self.board);
+            self.credentials = watch.map(|watch| self.tasks.spawn("credentials", |stop| watch.run(stop)));
         }
         if parts.contains(&Part::Registrar) {
             let registrar = build::registrar(settings, prepared.site, &prepared.url, legacy, &self.board);
@@ -204,6 +211,7 @@ impl Crew {
         let stop = [
             (Part::Exposer, &mut self.exposer),
             (Part::Status, &mut self.status),
+            (Part::Credentials, &mut self.credentials),
             (Part::Marker, &mut self.marker),
             (Part::Verifier, &mut self.verifier),
             (Part::Locator, &mut self.locator),
@@ -236,6 +244,7 @@ impl Crew {
         let rest = [
             self.exposer,
             self.status,
+            self.credentials,
             self.marker,
             self.verifier,
             self.locator,

@@ -13,6 +13,8 @@ pub enum Part {
     Locator,
     Verifier,
     Registrar,
+    /// Looks after files with certificates and secrets.
+    Credentials,
     /// Shows others that the node is drained.
     Marker,
     Status,
@@ -31,16 +33,22 @@ pub enum Effect {
 
 /// A key that is not listed would need a restart, and `every_key_has_its_effect` fails.
 pub fn effect(key: &str) -> Effect {
-    use Part::{Embedded, Exposer, Locator, Log, Marker, Prober, Registrar, Status, Supervisor, Verifier};
+    use Part::{Credentials, Embedded, Exposer, Locator, Log, Marker, Prober, Registrar, Status, Supervisor, Verifier};
     Effect::Parts(match key {
         "agent.log-level" => &[Log],
-        "discovery.url" => &[Embedded, Registrar, Marker, Status],
+        "discovery.url" => &[Embedded, Registrar, Credentials, Marker, Status],
         "discovery.embedded-listen" => &[Embedded, Registrar, Marker, Status],
         "discovery.advertise" => &[Locator],
         "discovery.advertise-check" => &[Verifier, Registrar],
         "discovery.heartbeat" | "discovery.ttl" | "discovery.connect-timeout" | "discovery.timeout" => {
             &[Registrar, Marker]
         }
+        "discovery.tls.ca"
+        | "discovery.tls.cert"
+        | "discovery.tls.key"
+        | "discovery.auth.token-file"
+        | "discovery.auth.user"
+        | "discovery.auth.password-file" => &[Registrar, Credentials, Marker],
         // it was for the first registration of this process
         "discovery.delay" => &[],
         "engine.unit" => &[Supervisor, Prober],
@@ -69,8 +77,8 @@ pub fn parts<'k>(changed: impl IntoIterator<Item = &'k str>) -> BTreeSet<Part> {
 
 /// For a start: a reload from nothing.
 pub fn everything() -> BTreeSet<Part> {
-    use Part::{Embedded, Exposer, Locator, Log, Marker, Prober, Registrar, Status, Supervisor, Verifier};
-    [Log, Embedded, Supervisor, Prober, Locator, Verifier, Registrar, Marker, Status, Exposer].into()
+    use Part::{Credentials, Embedded, Exposer, Locator, Log, Marker, Prober, Registrar, Status, Supervisor, Verifier};
+    [Log, Embedded, Supervisor, Prober, Locator, Verifier, Registrar, Credentials, Marker, Status, Exposer].into()
 }
 
 #[cfg(test)]

@@ -2,8 +2,11 @@
 
 use super::config_args::ConfigArgs;
 use super::connect;
+use super::credential_args;
 use super::exit::{self, Failure};
+use crate::config::settings::DiscoverySettings;
 use crate::config::{ConfigError, ConfigErrors, Merged, Sources, load_agent, load_server};
+use crate::model::Discovery;
 use crate::policy::checkup::{Finding, Grade};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
@@ -56,6 +59,8 @@ impl Role {
 struct Report {
     merged: Merged,
     findings: Option<Vec<Finding>>,
+    /// What is valid, and better otherwise.
+    warning: Option<String>,
 }
 
 impl CheckConfig {
@@ -65,6 +70,7 @@ impl CheckConfig {
             Role::Server => load_server(&self.config.sources()).map(|loaded| Report {
                 findings: self.connect.then(|| connect::server(&loaded.settings)),
                 merged: loaded.merged,
+                warning: None,
             }),
         };
         if self.json { print_json(&result) } else { print_text(&result, self.role) }?;
@@ -82,7 +88,14 @@ fn check_agent(sources: &Sources, connect: bool) -> Result<Result<Report, Config
         Err(errors) => return Ok(Err(errors)),
     };
     let findings = if connect { Some(super::runtime()?.block_on(connect::agent(&loaded.settings))) } else { None };
-    Ok(Ok(Report { merged: loaded.merged, findings }))
+    Ok(Ok(Report { merged: loaded.merged, findings, warning: exposed(&loaded.settings.discovery) }))
+}
+
+fn exposed(settings: &DiscoverySettings) -> Option<String> {
+    match &settings.url {
+        Discovery::At(url) => settings.way.exposes(url).map(|setting| credential_args::exposed(setting, url)),
+        Discovery::Embedded => None,
+    }
 }
 
 impl Report {
@@ -98,6 +111,7 @@ fn print_text(result: &Result<Report, ConfigErrors>, role: Role) -> Result<(), F
             let plural = if count == 1 { "" } else { "s" };
             let files: String = report.merged.files().iter().map(|file| format!("{}\n", file.display())).collect();
             super::print(&format!("configuration is valid: {count} file{plural}\n{files}"))?;
+            report.warning.iter().for_each(|text| super::remark(text));
             let Some(findings) = &report.findings else { return Ok(()) };
             super::print(&findings.iter().map(finding_text).collect::<String>())?;
             connect::remark(role.user()).iter().for_each(|text| super::remark(text));
@@ -122,6 +136,9 @@ fn print_json(result: &Result<Report, ConfigErrors>) -> Result<(), Failure> {
         Ok(report) => {
             let files: Vec<_> = report.merged.files().iter().map(|file| file.display().to_string()).collect();
             let mut object = json!({ "valid": true, "files": files, "errors": [] });
+            if let Some(warning) = &report.warning {
+                object["warnings"] = json!([warning]);
+            }
             if let (Some(findings), Some(worst)) = (&report.findings, report.worst()) {
                 object["checks"] = findings.iter().map(finding_json).collect();
                 object["worst"] = worst.name().into();

@@ -1,11 +1,11 @@
 //! `swarm-agent create`: a new cluster at a discovery server.
 
+use super::credential_args::{self, CredentialArgs};
 use super::exit::Failure;
-use super::timeouts;
+use crate::config::named_cluster;
 use crate::discovery::token;
-use crate::model::WayOut;
 use crate::model::discovery_url::DiscoveryUrlError;
-use crate::model::{DiscoveryUrl, ServerUrl};
+use crate::model::{Discovery, DiscoveryUrl, ServerUrl};
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -35,12 +35,18 @@ pub struct Create {
     /// Give up after this long
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = super::positive_duration)]
     timeout: Duration,
+    #[command(flatten)]
+    credentials: CredentialArgs,
 }
 
 impl Create {
     pub fn run(self) -> Result<(), Failure> {
         let server = self.server()?;
-        let way = WayOut::direct(timeouts(self.timeout));
+        // credentials are judged by the URL of a cluster
+        let url = format!("{}/new", server.clusters()).parse::<DiscoveryUrl>().map_err(Failure::other)?;
+        let cluster = named_cluster(Discovery::At(url.clone()), self.credentials.flags()?);
+        let cluster = cluster.map_err(|errors| Failure::usage(errors.to_string()))?;
+        let way = credential_args::way(&url, cluster.credentials, self.timeout);
         let made = token::create(&server, &way);
         let token = super::runtime()?.block_on(made).map_err(Failure::discovery)?;
         let url = format!("{}/{}", server.clusters(), token.as_str());

@@ -1,10 +1,11 @@
 //! What `list` and `watch` share: which cluster, and how long to wait for it.
 
 use super::config_args::FileArgs;
+use super::credential_args::{self, CredentialArgs, UserArgs};
 use super::exit::{self, Failure};
-use crate::config::{FromValue, read_key};
+use crate::config::{ConfigErrors, FromValue, named_cluster, read_cluster, read_key};
 use crate::discovery::{self, Backend};
-use crate::model::{Discovery, DiscoveryUrl, WayOut};
+use crate::model::{Discovery, DiscoveryUrl};
 use crate::state::ClusterFile;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -22,38 +23,42 @@ pub struct DiscoveryArgs {
     timeout: Duration,
     #[command(flatten)]
     files: FileArgs,
+    #[command(flatten)]
+    credentials: CredentialArgs,
+    #[command(flatten)]
+    user: UserArgs,
 }
 
 impl DiscoveryArgs {
     pub fn open(&self) -> Result<Box<dyn Backend>, Failure> {
-        let discovery = match &self.url {
+        let mut flags = self.credentials.flags()?;
+        flags.extend(self.user.flags()?);
+        let cluster = match &self.url {
             Some(text) => {
-                text.parse().map_err(|error| Failure::usage(format!("the discovery URL can't be used: {error}")))?
+                let url = text.parse::<Discovery>();
+                let url = url.map_err(|error| Failure::usage(format!("the discovery URL can't be used: {error}")))?;
+                named_cluster(url, flags).map_err(|errors| Failure::usage(errors.to_string()))?
             }
-            None => self.configured("discovery.url")?,
+            None => read_cluster(&self.files.sources().with_flags(flags)).map_err(|errors| unread(&errors))?,
         };
-        let url = match discovery {
+        let url = match cluster.url {
             Discovery::At(url) => url,
             Discovery::Embedded => embedded(&self.configured::<PathBuf>("agent.state-directory")?)?,
         };
-        discovery::open(&url, &self.way()).map_err(Failure::discovery)
-    }
-
-    /// How it is reached.
-    fn way(&self) -> WayOut {
-        WayOut::direct(super::timeouts(self.timeout))
+        let way = credential_args::way(&url, cluster.credentials, self.timeout);
+        discovery::open(&url, &way).map_err(Failure::discovery)
     }
 
     /// A key of this host's configuration.
     fn configured<T: FromValue>(&self, key: &str) -> Result<T, Failure> {
-        read_key(&self.files.sources(), key).map_err(|errors| {
-            errors.iter().for_each(|error| super::remark(&error.to_string()));
-            super::remark(
-                "no cluster could be read from the configuration; give DISCOVERY_URL, or set SWARM_DISCOVERY",
-            );
-            Failure::said(exit::CONFIG)
-        })
+        read_key(&self.files.sources(), key).map_err(|errors| unread(&errors))
     }
+}
+
+fn unread(errors: &ConfigErrors) -> Failure {
+    errors.iter().for_each(|error| super::remark(&error.to_string()));
+    super::remark("no cluster could be read from the configuration; give DISCOVERY_URL, or set SWARM_DISCOVERY");
+    Failure::said(exit::CONFIG)
 }
 
 /// The cluster of the agent's own discovery server, as the agent wrote it down.

@@ -45,6 +45,7 @@ impl Failure {
                 (UNAVAILABLE, "; is the discovery server running there (systemctl status swarm-discovery)?")
             }
             BackendError::Timeout { .. } => (UNAVAILABLE, "; is it reachable from here? --timeout gives it longer"),
+            BackendError::Tls { .. } => (UNAVAILABLE, ""),
             BackendError::Broken { .. } => (UNAVAILABLE, "; try again"),
             BackendError::Status { status: 500.., .. } => (UNAVAILABLE, ""),
             BackendError::Garbled { .. } => (FAILURE, "; is that the address of a discovery server?"),
@@ -53,6 +54,8 @@ impl Failure {
             }
             BackendError::Status { .. }
             | BackendError::Client(_)
+            | BackendError::Credentials(_)
+            | BackendError::Denied { .. }
             | BackendError::ReadOnly { .. }
             | BackendError::File { .. }
             | BackendError::NoRoom { .. } => (FAILURE, ""),

@@ -5,6 +5,7 @@ mod completion;
 pub mod config_args;
 mod connect;
 mod create;
+mod credential_args;
 mod discovery_args;
 mod drain;
 mod engine;

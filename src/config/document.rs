@@ -105,9 +105,16 @@ impl Reader<'_> {
             if self.broken.contains(&at.line) || self.broken.contains(&value_at.line) {
                 continue;
             }
-            match schema::find(&format!("{table}.{}", name.get_ref())) {
-                Some(key) => self.value(key, value),
-                None => self.unknown_key(at, table, name.get_ref()),
+            let path = format!("{table}.{}", name.get_ref());
+            match (schema::find(&path), value.get_ref()) {
+                (Some(key), _) => self.value(key, value),
+                (None, DeValue::Table(inner)) if schema::is_table(&path) => self.table(&path, inner),
+                (None, other) if schema::is_table(&path) => {
+                    let found = name_of(other);
+                    self.reject(at, &path, Problem::NotATable { table: path.clone(), found });
+                }
+                (None, DeValue::Table(_)) => self.unknown_table(at, &path),
+                (None, _) => self.unknown_key(at, table, name.get_ref()),
             }
         }
     }
@@ -133,7 +140,7 @@ impl Reader<'_> {
         }
     }
 
-    fn unknown_table(&mut self, at: Position, name: &DeString<'_>) {
+    fn unknown_table(&mut self, at: Position, name: &str) {
         let suggestion = suggest::table(name).map(|table| format!("[{table}]"));
         let known = schema::TABLES.iter().map(|(name, _)| *name).collect();
         self.reject(at, name, Problem::Unknown { what: What::Table, suggestion, known });

@@ -12,6 +12,9 @@ use std::ffi::OsStr;
 /// What systemd sets from `StateDirectory=`: absolute paths, separated by colons.
 pub const STATE_DIRECTORY: &str = "STATE_DIRECTORY";
 
+/// What systemd sets from `LoadCredential=`: the folder with the unit's credentials.
+pub const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
+
 /// Our own variables, classic names where our own are not set, and a complaint about each variable
 /// of ours that names no key: it is a typo, and a service that ignored it would do what nobody asked for.
 pub fn from_environment(sources: &Sources) -> Fragment {

@@ -8,15 +8,18 @@ use super::schema::{DefaultValue, KEYS, Key};
 use super::sources::Sources;
 use super::value::FromValue;
 use super::{document, environment, files};
+use crate::model::CREDENTIAL;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// The value of every key that has one.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Merged {
     values: BTreeMap<&'static str, Entry>,
     files: Vec<PathBuf>,
     doubt: Doubt,
+    /// Where systemd put the credentials of the service; none outside of it.
+    credentials: Option<PathBuf>,
 }
 
 /// Which values can't be relied on because something is wrong with their source: a complaint about
@@ -50,7 +53,8 @@ pub fn read_key<T: FromValue>(sources: &Sources, key: &str) -> Result<T, ConfigE
 /// The merged values that could be read, and what is wrong with the others.
 pub(super) fn collect(sources: &Sources) -> (Merged, Vec<ConfigError>) {
     let (candidates, mut errors) = files::candidates(sources);
-    let mut merged = Merged { values: BTreeMap::new(), files: Vec::new(), doubt: Doubt::default() };
+    let credentials = sources.variable(environment::CREDENTIALS_DIRECTORY).map(PathBuf::from);
+    let mut merged = Merged { values: BTreeMap::new(), files: Vec::new(), doubt: Doubt::default(), credentials };
     for candidate in candidates {
         match files::read(&candidate) {
             Ok(None) => {}
@@ -116,6 +120,17 @@ impl Merged {
         self.values.get(key).and_then(|entry| T::from_value(&entry.value))
     }
 
+    /// The path of a file that a key names. A credential that systemd gave no folder for stays as it is written: to read
+    /// it says why.
+    pub fn file(&self, key: &str) -> Option<PathBuf> {
+        let path: PathBuf = self.get(key)?;
+        let name = path.to_str().and_then(|path| path.strip_prefix(CREDENTIAL));
+        Some(match (name, &self.credentials) {
+            (Some(name), Some(folder)) => folder.join(name),
+            _ => path,
+        })
+    }
+
     pub(super) fn placed(&self, key: &str) -> Option<Placed> {
         let entry = self.values.get(key)?;
         Some(Placed { path: entry.key.path, shown: entry.shown.clone(), origin: entry.origin.clone() })
@@ -126,7 +141,7 @@ impl Merged {
         self.doubt.all || self.doubt.keys.contains(key)
     }
 
-    fn take(&mut self, fragment: Fragment, errors: &mut Vec<ConfigError>) {
+    pub(super) fn take(&mut self, fragment: Fragment, errors: &mut Vec<ConfigError>) {
         self.values.extend(fragment.entries.into_iter().map(|entry| (entry.key.path, entry)));
         errors.extend(fragment.errors);
     }

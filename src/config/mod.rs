@@ -8,6 +8,7 @@
 //! `schema` is the one table of keys that all of them follow. Only `files` does I/O, and blocks: on
 //! the runtime, read anew in `spawn_blocking`.
 
+mod credentials;
 mod document;
 mod environment;
 mod error;
@@ -25,6 +26,7 @@ mod tests;
 mod validate;
 mod value;
 
+pub use credentials::{Cluster, Credentials, FLAGS as CREDENTIAL_FLAGS, named_cluster, read_cluster};
 pub use error::{ConfigError, ConfigErrors};
 pub use merged::{Merged, load, read_key};
 pub use origin::{Origin, Position};

@@ -15,6 +15,8 @@ pub enum Origin {
     Environment(String),
     /// A command-line flag, with its dashes.
     Flag(String),
+    /// The argument of a command.
+    Argument,
     Default,
 }
 
@@ -32,6 +34,7 @@ impl fmt::Display for Origin {
             Self::File { path, position: None } => write!(f, "{}", path.display()),
             Self::Environment(name) => write!(f, "environment {name}"),
             Self::Flag(name) => write!(f, "flag {name}"),
+            Self::Argument => f.write_str("argument"),
             Self::Default => f.write_str("default"),
         }
     }

@@ -3,6 +3,7 @@
 
 use super::origin::Origin;
 use super::value::{ValueProblem, words};
+use crate::model::{AuthKind, AuthNames, Misfit};
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
@@ -40,6 +41,9 @@ pub enum Problem {
     AnyPort,
     #[error("is of no use without {missing}, which is not set")]
     Unpaired { set: &'static str, missing: &'static str },
+    #[error("{} = {} ({}) is of no use with {} = {} ({}), {}",
+        .set.path, .set.shown, .set.origin, .url.path, .url.shown, .url.origin, .misfit.why())]
+    Misfit { set: Box<Placed>, url: Box<Placed>, misfit: Misfit },
     #[error("{} = {} ({}) must be greater than {} = {} ({})",
         .greater.path, .greater.shown, .greater.origin, .smaller.path, .smaller.shown, .smaller.origin)]
     NotGreater { greater: Box<Placed>, smaller: Box<Placed> },
@@ -97,6 +101,7 @@ impl Problem {
             Self::Value(problem) => problem.remedy(),
             Self::NotGreater { greater, smaller } => Some(format!("raise {} or lower {}", greater.path, smaller.path)),
             Self::AnyPort => Some("write a port from 1 to 65535".to_owned()),
+            Self::Misfit { set, url, misfit } => Some(misfit_remedy(set.path, url.path, *misfit)),
             Self::Unpaired { set, missing } => Some(format!("set {missing} too, or take {set} out")),
             Self::Unreadable { .. } | Self::TooLarge { .. } | Self::More { .. } => None,
         }
@@ -104,7 +109,7 @@ impl Problem {
 
     /// The message says where, so it needs no prefix.
     pub(super) fn names_its_places(&self) -> bool {
-        matches!(self, Self::NotGreater { .. })
+        matches!(self, Self::NotGreater { .. } | Self::Misfit { .. })
     }
 
     /// After this the values of the file are not all known: what seems to be missing may be there.
@@ -121,6 +126,17 @@ impl Problem {
                 | Self::Duplicate
                 | Self::More { .. }
         )
+    }
+}
+
+fn misfit_remedy(set: &str, url: &str, misfit: Misfit) -> String {
+    match misfit {
+        Misfit::Plain { secure } => format!("begin {url} with {secure}://, or take {set} out"),
+        Misfit::Other(AuthKind::Token) => format!("set {} instead", AuthNames::DISCOVERY.token),
+        Misfit::Other(AuthKind::UserAndPassword) => {
+            format!("set {} and {} instead", AuthNames::DISCOVERY.user, AuthNames::DISCOVERY.password)
+        }
+        Misfit::Nothing => format!("take {set} out"),
     }
 }
 

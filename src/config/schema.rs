@@ -46,6 +46,10 @@ pub enum Kind {
     OptionalSocketAddress,
     /// An absolute path.
     Path,
+    /// The same, or `credential:NAME` for a file that systemd passes to the service.
+    File,
+    /// The name of a user of a store.
+    User,
     /// A unix socket: `unix:///path` or an absolute path.
     UnixSocket,
     /// A systemd unit whose name ends in `.service`.
@@ -77,6 +81,8 @@ impl DefaultValue {
 pub const TABLES: &[(&str, &str)] = &[
     ("agent", "the program itself"),
     ("discovery", "where the engine's address is registered, and how often"),
+    ("discovery.tls", "TLS to a discovery service whose URL says so: https, token, etcds, consuls, zks"),
+    ("discovery.auth", "who this host is to the discovery service; the secrets are in files"),
     ("engine", "the Docker Engine of this host, and when it counts as working"),
     ("status", "who may look at the agent, and how"),
     ("server", "the discovery server (`swarm-agent serve`)"),
@@ -188,6 +194,42 @@ pub const KEYS: &[Key] = &[
         ..key("discovery.timeout", duration(SHORTEST_TIMEOUT, seconds(15)), DefaultValue::Text("10s"))
     },
     Key {
+        doc: "The CA of the discovery service's certificate, in PEM; without it the system's CAs count. The files of these \
+              tables are read anew when they change, without a restart, and a file that can't be used changes \
+              nothing. The user swarm-agent must be able to read them, and they can't lie below /home or /root; or \
+              write credential:NAME for what LoadCredential=NAME:/PATH of the unit passes to the service (systemd reads \
+              that at a restart only). Not set by default.",
+        example: r#""/etc/swarm-agent/tls/discovery-ca.pem""#,
+        ..key("discovery.tls.ca", Kind::File, DefaultValue::Unset)
+    },
+    Key {
+        doc: "The client certificate for a discovery service that asks for one, in PEM, with the certificates between it \
+              and its CA behind it. Not set by default.",
+        example: r#""/etc/swarm-agent/tls/discovery-cert.pem""#,
+        ..key("discovery.tls.cert", Kind::File, DefaultValue::Unset)
+    },
+    Key {
+        doc: "The key of discovery.tls.cert, in PEM and without a passphrase. Not set by default.",
+        example: r#""/etc/swarm-agent/tls/discovery-key.pem""#,
+        ..key("discovery.tls.key", Kind::File, DefaultValue::Unset)
+    },
+    Key {
+        doc: "A file with the bearer token for a discovery server (http, https, token), or the ACL token of Consul. Over \
+              http and consul everybody on the way can read it. Not set by default.",
+        example: r#""/etc/swarm-agent/discovery-token""#,
+        ..key("discovery.auth.token-file", Kind::File, DefaultValue::Unset)
+    },
+    Key {
+        doc: "The user of etcd or ZooKeeper. Not set by default.",
+        example: r#""swarm""#,
+        ..key("discovery.auth.user", Kind::User, DefaultValue::Unset)
+    },
+    Key {
+        doc: "A file with the password of discovery.auth.user. Not set by default.",
+        example: r#""credential:discovery-password""#,
+        ..key("discovery.auth.password-file", Kind::File, DefaultValue::Unset)
+    },
+    Key {
         doc: "The engine's socket: unix:///path or an absolute path.",
         example: r#""unix:///run/docker.sock""#,
         ..key("engine.socket", Kind::UnixSocket, DefaultValue::Text("unix:///run/docker.sock"))
@@ -225,22 +267,22 @@ pub const KEYS: &[Key] = &[
     Key {
         doc: "The CA of the engine's certificate, in PEM. With this key, or the next two, the advertised address is \
               asked over TLS, and never without. The files of these three keys are read anew for each question; the \
-              user swarm-agent must be able to read them, and they can't lie below /home or /root. Not set by \
-              default; with the next two keys only, the system's CAs count.",
+              user swarm-agent must be able to read them, and they can't lie below /home or /root; credential:NAME is one \
+              of the unit's credentials, as for discovery.tls.ca. Not set by default; with the next two keys only, the system's CAs count.",
         example: r#""/etc/swarm-agent/tls/ca.pem""#,
-        ..key("engine.tls-ca", Kind::Path, DefaultValue::Unset)
+        ..key("engine.tls-ca", Kind::File, DefaultValue::Unset)
     },
     Key {
         doc: "The client certificate for an engine with --tlsverify, in PEM, with the certificates between it and its \
               CA behind it. Whoever has it and its key is root on every host whose engine accepts it. Not set by \
               default.",
         example: r#""/etc/swarm-agent/tls/cert.pem""#,
-        ..key("engine.tls-cert", Kind::Path, DefaultValue::Unset)
+        ..key("engine.tls-cert", Kind::File, DefaultValue::Unset)
     },
     Key {
         doc: "The key of engine.tls-cert, in PEM and without a passphrase. Not set by default.",
         example: r#""/etc/swarm-agent/tls/key.pem""#,
-        ..key("engine.tls-key", Kind::Path, DefaultValue::Unset)
+        ..key("engine.tls-key", Kind::File, DefaultValue::Unset)
     },
     Key {
         doc: "Who may read the agent's status and metrics on its unix socket: `everyone` on this host, or `group`: root \

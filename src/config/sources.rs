@@ -1,6 +1,7 @@
 //! Where configuration comes from: files, environment, flags. Nothing of it is read from the
 //! process; the caller hands it in.
 
+use super::environment::{CREDENTIALS_DIRECTORY, STATE_DIRECTORY};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
@@ -87,5 +88,6 @@ impl Sources {
 
 /// `SWARM_…`, ours and the classic names, and what systemd sets.
 fn is_ours(name: &OsStr) -> bool {
-    name == super::environment::STATE_DIRECTORY || name.as_encoded_bytes().starts_with(b"SWARM_")
+    [STATE_DIRECTORY, CREDENTIALS_DIRECTORY].iter().any(|systemds| name == *systemds)
+        || name.as_encoded_bytes().starts_with(b"SWARM_")
 }

@@ -20,6 +20,11 @@ pub fn nearest<'w>(text: &str, words: &[&'w str]) -> Option<&'w str> {
 pub fn key(path: &str) -> Option<&'static Key> {
     // a quoted "discovery.ttl" is another key than discovery.ttl, but it is what was meant
     let path = &path.replace('"', "");
+    // tls-ca for tls.ca, and the other way round
+    let dashed = |path: &str| fold(path).replace('.', "-");
+    if let Some(found) = KEYS.iter().find(|k| dashed(k.path) == dashed(path)) {
+        return Some(found);
+    }
     let (table, name) = path.rsplit_once('.').unwrap_or(("", path));
     let here = if is_table(table) { Some(table) } else { self::table(table) };
     let names: Vec<&str> = KEYS.iter().filter(|k| Some(k.split().0) == here).map(|k| k.split().1).collect();
@@ -33,7 +38,9 @@ pub fn key(path: &str) -> Option<&'static Key> {
 
 /// The table that `name` was probably meant to be.
 pub fn table(name: &str) -> Option<&'static str> {
-    let names: Vec<&'static str> = TABLES.iter().map(|(table, _)| *table).collect();
+    let depth = |name: &str| name.matches('.').count();
+    let names: Vec<&'static str> =
+        TABLES.iter().map(|(table, _)| *table).filter(|table| depth(table) == depth(name)).collect();
     nearest(name, &names)
 }
 
@@ -75,11 +82,16 @@ mod tests {
             ("engine.heartbeat", Some("discovery.heartbeat")),
             ("discovery.state-directory", None),
             ("discovery.colour", None),
+            ("discovery.tls-ca", Some("discovery.tls.ca")),
+            ("discovery.auth.token", Some("discovery.auth.token-file")),
+            ("token-file", Some("discovery.auth.token-file")),
+            ("discovery.password-file", Some("discovery.auth.password-file")),
         ] {
             assert_eq!(key(written).map(|k| k.path), meant, "{written}");
         }
         assert_eq!(table("discvery"), Some("discovery"));
         assert_eq!(table("supervision"), None);
+        assert_eq!(table("discovery.tsl"), Some("discovery.tls"));
         for (written, meant) in [
             ("SWARM_AGENT_DISCOVERY_TLL", Some("discovery.ttl")),
             ("SWARM_AGENT_HEARTBEAT", Some("discovery.heartbeat")),

@@ -1,5 +1,6 @@
 //! From merged values to settings: what is required, and what must fit together.
 
+use super::credentials::{self, Credentials};
 use super::error::{ConfigError, ConfigErrors};
 use super::merged::{Merged, collect};
 use super::origin::Origin;
@@ -7,7 +8,7 @@ use super::problem::Problem;
 use super::settings::{AgentSettings, DiscoverySettings, EngineSettings, ServerSettings, StatusSettings};
 use super::sources::Sources;
 use super::value::FromValue;
-use crate::model::{ClientFiles, Discovery, Timeouts, TlsFiles, WayOut};
+use crate::model::{ClientFiles, Discovery, Timeouts, TlsFiles, TlsNames, WayOut};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -73,6 +74,9 @@ fn discovery(b: &mut Builder<'_>) -> Option<DiscoverySettings> {
     b.check_greater("discovery.ttl", "discovery.heartbeat");
     b.check_writable("discovery.url");
     b.check_port("discovery.embedded-listen");
+    b.check_credentials("discovery.url", url.as_ref());
+    let Credentials { tls, auth } = Credentials::of(b.merged);
+    let timeouts = Timeouts { connect: b.take("discovery.connect-timeout")?, total: b.take("discovery.timeout")? };
     Some(DiscoverySettings {
         url: url?,
         embedded_listen: b.take("discovery.embedded-listen")?,
@@ -81,10 +85,7 @@ fn discovery(b: &mut Builder<'_>) -> Option<DiscoverySettings> {
         heartbeat: b.take("discovery.heartbeat")?,
         ttl: b.take("discovery.ttl")?,
         delay: b.take("discovery.delay")?,
-        way: WayOut::direct(Timeouts {
-            connect: b.take("discovery.connect-timeout")?,
-            total: b.take("discovery.timeout")?,
-        }),
+        way: WayOut { tls, auth, ..WayOut::direct(timeouts) },
     })
 }
 
@@ -107,9 +108,9 @@ fn status(b: &mut Builder<'_>) -> Option<StatusSettings> {
 }
 
 fn engine_tls(merged: &Merged) -> Option<TlsFiles> {
-    let (ca, pair) = (merged.get("engine.tls-ca"), merged.get("engine.tls-cert").zip(merged.get("engine.tls-key")));
+    let (ca, pair) = (merged.file("engine.tls-ca"), merged.file("engine.tls-cert").zip(merged.file("engine.tls-key")));
     let client = pair.map(|(certificate, key)| ClientFiles { certificate, key });
-    (ca.is_some() || client.is_some()).then_some(TlsFiles { ca, client })
+    (ca.is_some() || client.is_some()).then_some(TlsFiles { ca, client, names: TlsNames::ENGINE })
 }
 
 fn server(b: &mut Builder<'_>) -> Option<ServerSettings> {
@@ -153,15 +154,14 @@ impl Builder<'_> {
 
     /// Both or none.
     fn check_pair(&mut self, one: &'static str, other: &'static str) {
-        let (set, missing) = match (self.merged.placed(one), self.merged.placed(other)) {
-            (Some(set), None) => (set, other),
-            (None, Some(set)) => (set, one),
-            _ => return,
-        };
-        if !self.merged.doubtful(missing) && !self.merged.doubtful(set.path) {
-            let (origin, key) = (Some(set.origin), Some(set.path.to_owned()));
-            self.errors.push(ConfigError { origin, key, problem: Problem::Unpaired { set: set.path, missing } });
-        }
+        self.errors.extend(credentials::unpaired(self.merged, one, other));
+    }
+
+    /// What lets us in fits the service. For a list that can only be read that is not the mistake.
+    fn check_credentials(&mut self, key: &str, url: Option<&Discovery>) {
+        let url =
+            url.filter(|url| !self.merged.doubtful(key) && !matches!(url, Discovery::At(url) if url.auth().is_none()));
+        self.errors.extend(credentials::misfits(self.merged, url, self.merged.placed(key)));
     }
 
     /// Clients have to know the port before it is taken.

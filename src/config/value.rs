@@ -4,7 +4,7 @@ use super::schema::Kind;
 use super::settings::LogLevel;
 use crate::model::advertise::AdvertiseError;
 use crate::model::discovery_url::DiscoveryUrlError;
-use crate::model::{Advertise, AdvertiseCheck, Discovery, Readers};
+use crate::model::{Advertise, AdvertiseCheck, CREDENTIAL, Discovery, Readers};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -22,6 +22,7 @@ pub enum Value {
     OptionalSocketAddress(Option<SocketAddr>),
     Path(PathBuf),
     Unit(String),
+    Text(String),
 }
 
 /// What is wrong with one value. The value of a secret is in none of them.
@@ -54,6 +55,10 @@ pub enum ValueProblem {
     NotOptionalSocketAddress(String),
     #[error("{0:?} is not an absolute path")]
     NotAbsolute(String),
+    #[error("{0:?} is not an absolute path, nor credential:NAME")]
+    NotFile(String),
+    #[error("{0:?} is not the name of a user: it has no `:` and no control characters")]
+    NotUser(String),
     #[error("{0:?} is too long for a unix socket ({max} bytes)", max = SOCKET_PATH_MAX)]
     SocketPathTooLong(String),
     #[error("{0:?} is not a unix socket: only unix:///path and absolute paths are")]
@@ -80,6 +85,8 @@ pub fn parse(kind: &Kind, text: &str) -> Result<Value, ValueProblem> {
         Kind::OptionalSocketAddress if text == OFF => Ok(Value::OptionalSocketAddress(None)),
         Kind::OptionalSocketAddress => optional_socket_address(text).map(Value::OptionalSocketAddress),
         Kind::Path => absolute(text, text).map(Value::Path),
+        Kind::File => file(text).map(Value::Path),
+        Kind::User => user(text).map(Value::Text),
         Kind::UnixSocket => unix_socket(text).map(Value::Path),
         Kind::ServiceUnit => service_unit(text).map(Value::Unit),
     }
@@ -177,6 +184,25 @@ fn absolute(path: &str, text: &str) -> Result<PathBuf, ValueProblem> {
     }
 }
 
+/// systemd.exec(5): the name of a credential is one of a file.
+fn file(text: &str) -> Result<PathBuf, ValueProblem> {
+    let legal = |name: &str| {
+        !matches!(name, "" | "." | "..") && name.len() <= 255 && !name.contains(|c: char| c == '/' || c.is_control())
+    };
+    match text.strip_prefix(CREDENTIAL) {
+        Some(name) if legal(name) => Ok(PathBuf::from(text)),
+        Some(_) => Err(ValueProblem::NotFile(text.to_owned())),
+        None => absolute(text, text).map_err(|_| ValueProblem::NotFile(text.to_owned())),
+    }
+}
+
+fn user(text: &str) -> Result<String, ValueProblem> {
+    if text.is_empty() || text.contains(|c: char| c == ':' || c.is_control()) {
+        return Err(ValueProblem::NotUser(text.to_owned()));
+    }
+    Ok(text.to_owned())
+}
+
 fn service_unit(text: &str) -> Result<String, ValueProblem> {
     // systemd.unit(5): at most 255 characters of these; `a@.service` is a template and no unit
     let legal = |b: u8| b.is_ascii_alphanumeric() || b":-_.\\@".contains(&b);
@@ -200,6 +226,8 @@ impl ValueProblem {
             Self::NotSocketAddress(_) => r#"write it like "127.0.0.1:8970" or "[::1]:8970""#.to_owned(),
             Self::NotOptionalSocketAddress(_) => r#"write it like "127.0.0.1:9732" or "off""#.to_owned(),
             Self::NotAbsolute(_) => "begin it with /".to_owned(),
+            Self::NotFile(_) => "begin it with / (or write the name of a credential of the unit, without /)".to_owned(),
+            Self::NotUser(_) => r#"write it like "swarm""#.to_owned(),
             Self::NotUnixSocket(_) => r#"write it like "unix:///run/docker.sock""#.to_owned(),
             Self::NotServiceUnit(_) => r#"write it like "docker.service""#.to_owned(),
             Self::NotInteger(_) => "write it like 3".to_owned(),
@@ -222,7 +250,7 @@ impl fmt::Display for Value {
             Self::SocketAddress(address) | Self::OptionalSocketAddress(Some(address)) => address.fmt(f),
             Self::OptionalSocketAddress(None) => f.write_str(OFF),
             Self::Path(path) => path.display().fmt(f),
-            Self::Unit(name) => f.write_str(name),
+            Self::Unit(name) | Self::Text(name) => f.write_str(name),
         }
     }
 }
@@ -263,7 +291,15 @@ from_value! {
     SocketAddress => SocketAddr,
     OptionalSocketAddress => Option<SocketAddr>,
     Path => PathBuf,
-    Unit => String,
+}
+
+impl FromValue for String {
+    fn from_value(value: &Value) -> Option<Self> {
+        match value {
+            Value::Unit(text) | Value::Text(text) => Some(text.clone()),
+            _ => None,
+        }
+    }
 }
 
 macro_rules! from_choice {

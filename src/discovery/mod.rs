@@ -7,7 +7,7 @@ pub mod token;
 mod web;
 
 pub use crate::model::Listing;
-use crate::model::{DiscoveryUrl, Hold, NodeAddress, StoreKind, WayOut};
+use crate::model::{DiscoveryUrl, Hold, NodeAddress, StoreKind, TlsFileFault, WayOut};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -104,6 +104,15 @@ pub enum BackendError {
     Garbled { server: String, what: String },
     #[error("the HTTP client can't be built: {0}")]
     Client(String),
+    /// The server is not who it should be, or does not let us in.
+    #[error("no TLS connection to {server}: {cause}")]
+    Tls { server: String, cause: String },
+    /// What lets us in can't be read. Nothing was asked.
+    #[error("{0}")]
+    Credentials(TlsFileFault),
+    /// The server wants to know who we are, or does not allow it to us.
+    #[error("{server} refuses ({status}{}); {remedy}", detail(.message))]
+    Denied { server: String, status: u16, message: String, remedy: String },
     #[error("{list} can only be read: nothing is registered there")]
     ReadOnly { list: String },
     #[error("{} can't be read: {cause}", path.display())]
@@ -131,6 +140,9 @@ impl BackendError {
             Self::Broken { .. } => "broken",
             Self::Garbled { .. } => "garbled",
             Self::Client(_) => "client",
+            Self::Tls { .. } => "tls",
+            Self::Credentials(_) => "credentials",
+            Self::Denied { .. } => "denied",
             Self::ReadOnly { .. } => "read_only",
             Self::File { .. } => "file",
             Self::NoRoom { .. } => "no_room",

@@ -21,7 +21,7 @@ use super::web::{Answer, Web};
 use super::{Backend, BackendError, Claim, Listing, Scope, Seen, Sight};
 use crate::model::{Entry, Hold, NodeAddress, ServerUrl, Token, TokenUrl, WayOut};
 use reqwest::StatusCode;
-use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ pub struct TokenBackend {
 impl TokenBackend {
     pub fn new(url: TokenUrl, way: &WayOut) -> Result<Self, BackendError> {
         let secret = url.token.as_str().to_owned();
-        let web = Web::new(url.server.to_string(), url.server.tls(), Some(secret), way)?;
+        let web = web(&url.server, Some(secret), way)?;
         Ok(Self { web, cluster: url.cluster() })
     }
 }
@@ -99,10 +99,15 @@ impl Backend for TokenBackend {
 
 /// Asks a server for a new cluster.
 pub async fn create(server: &ServerUrl, way: &WayOut) -> Result<Token, BackendError> {
-    let web = Web::new(server.to_string(), server.tls(), None, way)?;
+    let web = web(server, None, way)?;
     let body = web.send(web.client().post(server.clusters()), ANSWER_LIMIT).await?;
     let token = std::str::from_utf8(&body).ok().and_then(|text| text.trim().parse().ok());
     token.ok_or_else(|| web.garbled("it is no cluster token"))
+}
+
+fn web(server: &ServerUrl, secret: Option<String>, way: &WayOut) -> Result<Web, BackendError> {
+    let web = Web::new(server.to_string(), server.tls(), secret, way)?;
+    Ok(web.with_token(&way.auth, AUTHORIZATION, "Bearer "))
 }
 
 /// Rounded up: an entry must not end before its ttl.

@@ -1,8 +1,9 @@
 //! The advertised address as another host would use it: `GET /info` over TCP, with TLS if the way there has it.
 
 use super::Door;
-use super::tls::TlsClient;
+use super::tls;
 use crate::model::{Answer, NodeAddress, ReachFault, TlsFiles};
+use crate::tls::TlsClient;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
@@ -42,10 +43,10 @@ impl TcpDoor {
             return Ok(plain(ask(connect(address).await?, address).await));
         };
         let client = self.read(files).await?;
-        let stream = client.handshake(connect(address).await?, address).await?;
+        let stream = tls::handshake(&client, connect(address).await?, address).await?;
         match ask(stream, address).await {
             Err(error) if error.is_parse() => Ok(Answer::NoEngine),
-            answer => answer.map_err(|error| client.unanswered(&error, address)),
+            answer => answer.map_err(|error| tls::unanswered(&client, &error)),
         }
     }
 
@@ -53,7 +54,7 @@ impl TcpDoor {
         let turn = Arc::clone(&self.reading).lock_owned().await;
         let reading = spawn_blocking(move || {
             let _turn = turn;
-            TlsClient::read(files)
+            tls::read(files)
         });
         reading.await.unwrap_or_else(|error| Err(ReachFault::Connect(error.to_string())))
     }
@@ -80,7 +81,7 @@ async fn connect(address: &NodeAddress) -> Result<TcpStream, ReachFault> {
     Err(last)
 }
 
-pub(super) fn said(error: &io::Error) -> String {
+fn said(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
         _ => error.to_string(),

@@ -4,7 +4,7 @@ use super::Listing;
 use super::store_url::{StoreKind, StoreUrl};
 use super::token::{Token, TokenError};
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -243,6 +243,38 @@ impl DiscoveryUrl {
         }
     }
 
+    /// Whether what one server may know is known to the other: the same one, spoken to in the same way.
+    pub fn same_server(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Token(one), Self::Token(other)) => {
+                (one.server.tls, &one.server.authority) == (other.server.tls, &other.server.authority)
+            }
+            (Self::Store(one), Self::Store(other)) => {
+                let common = one.endpoints.iter().any(|endpoint| other.endpoints.contains(endpoint));
+                (one.kind, one.tls) == (other.kind, other.tls) && common
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether it is spoken to over TLS.
+    pub fn tls(&self) -> bool {
+        match self {
+            Self::Token(url) => url.server.tls,
+            Self::Store(url) => url.tls,
+            Self::Nodes(_) | Self::File(_) => false,
+        }
+    }
+
+    /// Whether a request to it may be seen on a network.
+    pub fn leaves_this_host(&self) -> bool {
+        match self {
+            Self::Token(url) => !is_loopback(&url.server.authority),
+            Self::Store(url) => !url.endpoints.iter().all(|endpoint| is_loopback(endpoint)),
+            Self::Nodes(_) | Self::File(_) => false,
+        }
+    }
+
     /// The scheme of a list that can be read and watched only, if this is one.
     pub fn read_only(&self) -> Option<&'static str> {
         match self {
@@ -251,6 +283,13 @@ impl DiscoveryUrl {
             Self::File(_) => Some("file"),
         }
     }
+}
+
+/// Of a `host` or `host:port`, IPv6 in brackets.
+fn is_loopback(authority: &str) -> bool {
+    let port = authority.rfind(':').filter(|colon| authority.rfind(']').is_none_or(|bracket| bracket < *colon));
+    let host = authority[..port.unwrap_or(authority.len())].trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// As for classic Swarm, a text without a scheme is a list of nodes. A `/` stands in none: that is a URL with a typo.
@@ -387,5 +426,24 @@ mod tests {
         ] {
             assert_eq!(text.parse::<DiscoveryUrl>(), Err(error), "{text}");
         }
+    }
+
+    #[test]
+    fn what_one_server_may_know_is_not_for_another() -> Result<(), DiscoveryUrlError> {
+        let same = |one: &str, other: &str| -> Result<bool, DiscoveryUrlError> {
+            Ok(one.parse::<DiscoveryUrl>()?.same_server(&other.parse()?))
+        };
+        assert!(same("https://a/v1/clusters/x", "token://a/v1/y")?);
+        assert!(same("etcds://a,b/x", "etcds://b,c/y")?);
+        for (one, other) in [
+            ("https://a/v1/clusters/x", "http://a/v1/clusters/x"),
+            ("https://a/v1/clusters/x", "https://b/v1/clusters/x"),
+            ("etcds://a", "etcd://a"),
+            ("etcd://a:1", "consul://a:1"),
+            ("https://a/v1/clusters/x", "etcds://a"),
+        ] {
+            assert!(!same(one, other)?, "{one} {other}");
+        }
+        Ok(())
     }
 }

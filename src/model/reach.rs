@@ -1,6 +1,6 @@
 //! Whether the advertised address leads to this host's engine.
 
-use super::{NodeAddress, TlsFault, TlsFileFault};
+use super::{NodeAddress, TlsFault, TlsFileFault, TlsNames};
 use std::fmt;
 
 /// `discovery.advertise-check`: what a bad finding does.
@@ -100,7 +100,7 @@ pub enum ReachFault {
     Name(String),
     #[error("{0}")]
     Connect(String),
-    #[error("{0}")]
+    #[error("{}", .0.told(&TlsNames::ENGINE))]
     Tls(TlsFault),
     /// Nothing was sent.
     #[error("{0}")]

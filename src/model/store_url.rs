@@ -44,6 +44,14 @@ impl StoreKind {
         })
     }
 
+    pub(super) fn secure_scheme(self) -> &'static str {
+        match self {
+            Self::Etcd => "etcds",
+            Self::Consul => "consuls",
+            Self::Zookeeper => "zks",
+        }
+    }
+
     fn port(self, tls: bool) -> u16 {
         match (self, tls) {
             (Self::Etcd, _) => 2379,
@@ -107,11 +115,9 @@ impl StoreUrl {
     fn scheme(&self) -> &'static str {
         match (self.kind, self.tls) {
             (StoreKind::Etcd, false) => "etcd",
-            (StoreKind::Etcd, true) => "etcds",
             (StoreKind::Consul, false) => "consul",
-            (StoreKind::Consul, true) => "consuls",
             (StoreKind::Zookeeper, false) => "zk",
-            (StoreKind::Zookeeper, true) => "zks",
+            (kind, true) => kind.secure_scheme(),
         }
     }
 }

@@ -1,27 +1,74 @@
-//! TLS on the way to the advertised address: the files it takes, and what can be wrong with them and with it.
+//! TLS on the way to the advertised address and to the discovery service: the files it takes, and what can be wrong
+//! with them and with it.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// What the engine's certificate is checked against, and what we show an engine that asks who we are.
+/// A path that begins with this names a credential that systemd passes to the service. It is turned into the path of
+/// a file where systemd says in which folder they are; elsewhere it stays as it is, and can't be read.
+pub const CREDENTIAL: &str = "credential:";
+
+/// What the other side's certificate is checked against, and what we show it if it asks who we are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// `engine.tls-ca`; the system's CAs without it.
+    /// The system's CAs without it.
     pub ca: Option<PathBuf>,
     pub client: Option<ClientFiles>,
+    pub names: TlsNames,
 }
 
-/// `engine.tls-cert` and `engine.tls-key`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientFiles {
     pub certificate: PathBuf,
     pub key: PathBuf,
 }
 
-/// A file that is of no use. Nothing was asked.
+/// How people set the files, for what is said of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TlsNames {
+    pub ca: &'static str,
+    pub certificate: &'static str,
+    pub key: &'static str,
+    pub side: TlsSide,
+}
+
+/// Who is at the other end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsSide {
+    Engine,
+    Discovery,
+}
+
+impl TlsNames {
+    pub const ENGINE: Self =
+        Self { ca: "engine.tls-ca", certificate: "engine.tls-cert", key: "engine.tls-key", side: TlsSide::Engine };
+    pub const DISCOVERY: Self = Self {
+        ca: "discovery.tls.ca",
+        certificate: "discovery.tls.cert",
+        key: "discovery.tls.key",
+        side: TlsSide::Discovery,
+    };
+}
+
+impl TlsFiles {
+    /// Each file with the setting that names it.
+    pub fn sources(&self) -> Vec<(&'static str, PathBuf)> {
+        let ca = self.ca.iter().map(|path| (self.names.ca, path));
+        let certificate = self.client.iter().map(|files| (self.names.certificate, &files.certificate));
+        let key = self.client.iter().map(|files| (self.names.key, &files.key));
+        ca.chain(certificate).chain(key).map(|(name, path)| (name, path.clone())).collect()
+    }
+
+    /// The system's CAs, and nothing to show.
+    pub fn of_the_system(names: TlsNames) -> Self {
+        Self { ca: None, client: None, names }
+    }
+}
+
+/// A file of TLS, or with a secret, that is of no use. Nothing was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFileFault {
-    /// The key of the configuration that names it.
+    /// The key of the configuration, or the flag, that names it.
     pub setting: &'static str,
     pub path: PathBuf,
     pub problem: TlsFileProblem,
@@ -42,6 +89,15 @@ pub enum TlsFileProblem {
     TooLarge(u64),
     #[error("can't be read: {0}")]
     Unreadable(String),
+    #[error(
+        "is a credential of the service, and systemd gave none here (CREDENTIALS_DIRECTORY is not set); the unit needs \
+         LoadCredential={0}:/PATH, and a person writes the file's path instead"
+    )]
+    NoCredentials(String),
+    #[error("is empty")]
+    Empty,
+    #[error("holds more than one line, or what is no text; it takes the secret alone")]
+    NotOneLine,
     #[error("holds no certificate in PEM (-----BEGIN CERTIFICATE-----)")]
     NoCertificate,
     #[error("holds a certificate that can't be used: {0}")]
@@ -58,7 +114,7 @@ impl fmt::Display for TlsFileFault {
     }
 }
 
-/// Why there is no answer over TLS. Reads after "advertised address unreachable: ".
+/// Why there is no answer over TLS. [`TlsFault::told`] says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TlsFault {
     /// When its certificate has expired.
@@ -87,42 +143,70 @@ pub enum TlsFault {
     NoRoots(String),
 }
 
-impl fmt::Display for TlsFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl TlsFault {
+    /// In words for people who set the files by these names. Reads after "advertised address unreachable: " and "no TLS
+    /// connection to …: ".
+    pub fn told(&self, names: &TlsNames) -> String {
+        let TlsNames { ca, certificate, key, side } = names;
         match self {
             Self::Expired(when) => {
-                write!(f, "its certificate expired at {when}; renew it (or is the clock of this host wrong?)")
+                format!("its certificate expired at {when}; renew it (or is the clock of this host wrong?)")
             }
             Self::NotYetValid(when) => {
-                write!(f, "its certificate is not valid before {when}; is the clock of this host right?")
+                format!("its certificate is not valid before {when}; is the clock of this host right?")
             }
-            Self::UnknownIssuer(Some(ca)) => {
-                write!(f, "its certificate is from no CA in {} (engine.tls-ca)", ca.display())
-            }
+            Self::UnknownIssuer(Some(path)) => format!("its certificate is from no CA in {} ({ca})", path.display()),
             Self::UnknownIssuer(None) => {
-                f.write_str("its certificate is from none of this system's CAs; set engine.tls-ca to its CA")
+                format!("its certificate is from none of this system's CAs; set {ca} to its CA")
             }
-            Self::WrongName { wanted, names } => {
-                write!(f, "its certificate is not valid for {wanted}, but for {}; ", listed(names))?;
-                write!(f, "give it one with {wanted} in subjectAltName, or set discovery.advertise to a name in it")
-            }
-            Self::BadCertificate(why) => write!(f, "its certificate is not accepted: {why}"),
+            Self::WrongName { wanted, names } => format!(
+                "its certificate is not valid for {wanted}, but for {}; give it one with {wanted} in subjectAltName, or \
+                 {}",
+                listed(names),
+                side.other_name()
+            ),
+            Self::BadCertificate(why) => format!("its certificate is not accepted: {why}"),
             Self::WantsCertificate => {
-                f.write_str("the engine wants a client certificate; set engine.tls-cert and engine.tls-key")
+                format!("{} wants a client certificate; set {certificate} and {key}", side.name())
             }
-            Self::RefusesCertificate { certificate, said } => write!(
-                f,
-                "the engine does not accept the client certificate {} ({said}); it must be from a CA in dockerd's \
-                 --tlscacert, for clients (clientAuth), and not expired",
-                certificate.display()
+            Self::RefusesCertificate { certificate, said } => format!(
+                "{} does not accept the client certificate {} ({said}); it must be from {}, for clients (clientAuth), \
+                 and not expired",
+                side.name(),
+                certificate.display(),
+                side.clients_ca()
             ),
-            Self::Alert(alert) => write!(f, "it refuses TLS with us ({alert})"),
-            Self::NoTls => f.write_str(
-                "it does not speak TLS; open the port with TLS, or take out engine.tls-ca, engine.tls-cert and \
-                 engine.tls-key",
-            ),
-            Self::Broken(why) => write!(f, "TLS failed: {why}"),
-            Self::NoRoots(why) => write!(f, "this system has no CAs ({why}); set engine.tls-ca to the engine's CA"),
+            Self::Alert(alert) => format!("it refuses TLS with us ({alert})"),
+            Self::NoTls if *side == TlsSide::Engine => {
+                format!("it does not speak TLS; open the port with TLS, or take out {ca}, {certificate} and {key}")
+            }
+            Self::NoTls => "it does not speak TLS; open the port with TLS, or correct the URL".to_owned(),
+            Self::Broken(why) => format!("TLS failed: {why}"),
+            Self::NoRoots(why) => format!("this system has no CAs ({why}); set {ca} to the CA of {}", side.name()),
+        }
+    }
+}
+
+impl TlsSide {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Engine => "the engine",
+            Self::Discovery => "the discovery service",
+        }
+    }
+
+    fn other_name(self) -> &'static str {
+        match self {
+            Self::Engine => "set discovery.advertise to a name in it",
+            Self::Discovery => "write a name in it into the URL",
+        }
+    }
+
+    /// Which CA signs what it accepts.
+    fn clients_ca(self) -> &'static str {
+        match self {
+            Self::Engine => "a CA in dockerd's --tlscacert",
+            Self::Discovery => "a CA that it trusts for clients",
         }
     }
 }
@@ -158,7 +242,17 @@ mod tests {
             (TlsFault::WantsCertificate, "wants a client certificate; set engine.tls-cert and engine.tls-key"),
             (TlsFault::NoTls, "it does not speak TLS; open the port with TLS, or take out engine.tls-ca"),
         ] {
-            assert!(fault.to_string().contains(said), "{fault}");
+            let told = fault.told(&TlsNames::ENGINE);
+            assert!(told.contains(said), "{told}");
+        }
+        for (fault, said) in [
+            (TlsFault::UnknownIssuer(None), "set discovery.tls.ca to its CA"),
+            (name(&["db1.example"]), "in subjectAltName, or write a name in it into the URL"),
+            (TlsFault::WantsCertificate, "the discovery service wants a client certificate; set discovery.tls.cert"),
+            (TlsFault::NoTls, "it does not speak TLS; open the port with TLS, or correct the URL"),
+        ] {
+            let told = fault.told(&TlsNames::DISCOVERY);
+            assert!(told.contains(said), "{told}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! How a discovery service is reached.
 
-use super::TlsFiles;
+use super::{AuthKind, DiscoveryUrl, TlsFiles};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -29,6 +29,29 @@ pub struct AuthFiles {
     /// For etcd and ZooKeeper.
     pub user: Option<String>,
     pub password: Option<PathBuf>,
+    pub names: AuthNames,
+}
+
+/// How people set them, for what is said of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AuthNames {
+    pub token: &'static str,
+    pub user: &'static str,
+    pub password: &'static str,
+}
+
+impl AuthNames {
+    pub const DISCOVERY: Self = Self {
+        token: "discovery.auth.token-file",
+        user: "discovery.auth.user",
+        password: "discovery.auth.password-file",
+    };
+}
+
+impl Default for AuthNames {
+    fn default() -> Self {
+        Self::DISCOVERY
+    }
 }
 
 /// The proxies on the way.
@@ -39,5 +62,15 @@ impl WayOut {
     /// Straight, as nobody in particular, and with the system's CAs.
     pub fn direct(timeouts: Timeouts) -> Self {
         Self { timeouts, tls: None, auth: AuthFiles::default(), proxy: ProxySettings::default() }
+    }
+
+    /// The setting with a secret that everybody on the way to this service could read.
+    pub fn exposes(&self, url: &DiscoveryUrl) -> Option<&'static str> {
+        let AuthFiles { token, password, names, .. } = &self.auth;
+        let name = match url.auth()? {
+            AuthKind::Token => token.as_ref().map(|_| names.token),
+            AuthKind::UserAndPassword => password.as_ref().map(|_| names.password),
+        };
+        name.filter(|_| !url.tls() && url.leaves_this_host())
     }
 }

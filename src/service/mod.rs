@@ -15,6 +15,7 @@
 pub mod api;
 pub mod beat;
 pub mod clock;
+pub mod credentials;
 pub mod drainer;
 pub mod embedded;
 pub mod engine_restart;

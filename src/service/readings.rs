@@ -127,8 +127,9 @@ fn unix(date: SystemTime) -> f64 {
 #[cfg(test)]
 mod tests {
     use crate::discovery::BackendError::{
-        self, Broken, Client, Connect, File, Garbled, NoRoom, ReadOnly, Status, Timeout,
+        self, Broken, Client, Connect, Credentials, Denied, File, Garbled, NoRoom, ReadOnly, Status, Timeout, Tls,
     };
+    use crate::model::{TlsFileFault, TlsFileProblem};
     use crate::telemetry::metrics::REQUEST_FAILURES;
     use std::time::Duration;
 
@@ -142,7 +143,12 @@ mod tests {
                 Status { .. } => Broken { server: server(), cause: text() },
                 Broken { .. } => Garbled { server: server(), what: text() },
                 Garbled { .. } => Client(text()),
-                Client(_) => ReadOnly { list: text() },
+                Client(_) => Tls { server: server(), cause: text() },
+                Tls { .. } => {
+                    Credentials(TlsFileFault { setting: "", path: "/".into(), problem: TlsFileProblem::Empty })
+                }
+                Credentials(_) => Denied { server: server(), status: 401, message: text(), remedy: text() },
+                Denied { .. } => ReadOnly { list: text() },
                 ReadOnly { .. } => File { path: "/".into(), cause: text() },
                 File { .. } => NoRoom { server: server() },
                 NoRoom { .. } => return None,

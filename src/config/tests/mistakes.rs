@@ -55,7 +55,26 @@ const VALUES: &[(&str, &str)] = &[
         "[server]\nlisten = \"localhost:8970\"",
         r#"5:10: server.listen: "localhost:8970" is not an IP address with a port; write it like "127.0.0.1:8970" or "[::1]:8970""#,
     ),
-    ("[engine]\ntls-ca = \"ca.pem\"", r#"5:10: engine.tls-ca: "ca.pem" is not an absolute path; begin it with /"#),
+    (
+        "[engine]\ntls-ca = \"ca.pem\"",
+        r#"5:10: engine.tls-ca: "ca.pem" is not an absolute path, nor credential:NAME; begin it with / (or write the name of a credential of the unit, without /)"#,
+    ),
+    (
+        "[discovery.auth]\ntoken-file = \"credential:a/b\"",
+        r#"5:14: discovery.auth.token-file: "credential:a/b" is not an absolute path, nor credential:NAME; begin it with / (or write the name of a credential of the unit, without /)"#,
+    ),
+    (
+        "[discovery.auth]\nuser = \"a:b\"",
+        r#"5:8: discovery.auth.user: "a:b" is not the name of a user: it has no `:` and no control characters; write it like "swarm""#,
+    ),
+    (
+        "tls = \"/a\"",
+        "4:1: discovery.tls: must be a table, and is a string; write its keys below a line [discovery.tls]",
+    ),
+    (
+        "[discovery.tls]\nca = 1",
+        r#"5:6: discovery.tls.ca: must be a string in quotes, and is an integer; write it like "/etc/swarm-agent/tls/discovery-ca.pem""#,
+    ),
     (
         "[engine]\ntls-cert = \"/a/cert.pem\"",
         "5:12: engine.tls-cert: is of no use without engine.tls-key, which is not set; set engine.tls-key too, or take engine.tls-cert out",
@@ -91,10 +110,13 @@ const NAMES: &[(&str, &str)] = &[
         "\"a\\nb\" = 1",
         "4:1: discovery.a\\nb: unknown key; known here: url, embedded-listen, advertise, advertise-check, heartbeat, ttl, delay, connect-timeout, timeout",
     ),
+    ("tls-ca = \"/a\"", "4:1: discovery.tls-ca: unknown key; did you mean discovery.tls.ca?"),
+    ("tls.cacert = \"/a\"", "4:5: discovery.tls.cacert: unknown key; did you mean discovery.tls.ca?"),
+    ("[discovery.tsl]\nca = \"/a\"", "4:12: discovery.tsl: unknown table; did you mean [discovery.tls]?"),
     ("[discvery]\nttl = \"90s\"", "4:2: discvery: unknown table; did you mean [discovery]?"),
     (
         "[supervision]\nmode = \"x\"",
-        "4:2: supervision: unknown table; known tables: agent, discovery, engine, status, server",
+        "4:2: supervision: unknown table; known tables: agent, discovery, discovery.tls, discovery.auth, engine, status, server",
     ),
     ("[[engine]]", "4:3: engine: must be a table, and is an array; write its keys below a line [engine]"),
 ];
@@ -304,5 +326,80 @@ fn a_file_that_is_no_configuration_does_not_fill_the_journal() -> TestResult {
     root.write(MAIN, &b"#".repeat((1 << 20) + 1))?;
     let message = "is larger than 1048576 bytes; that can't be a configuration file";
     assert_eq!(root.errors(&root.sources()), [format!("/{MAIN}: {message}")]);
+    Ok(())
+}
+
+/// With the URL of the second line; what is said of line 5 and 6.
+#[test]
+fn credentials_that_the_service_has_no_use_for_are_refused() -> TestResult {
+    let tls = "[discovery.tls]\nca = \"/a/ca.pem\"";
+    let token = "[discovery.auth]\ntoken-file = \"/a/token\"";
+    let user = "[discovery.auth]\nuser = \"me\"\npassword-file = \"/a/password\"";
+    let pair = "[discovery.tls]\ncert = \"/a/cert.pem\"";
+    let disco = "disco:8970/v1/clusters/s3cret";
+    for (url, lines, said) in [
+        (
+            format!("http://{disco}"),
+            tls,
+            vec![format!(
+                "discovery.tls.ca = /a/ca.pem (/{MAIN}:5:6) is of no use with discovery.url = http://disco:8970/v1/clusters/*** \
+             (/{MAIN}:2:7), which is not spoken to over TLS; begin discovery.url with https://, or take discovery.tls.ca out"
+            )],
+        ),
+        (
+            "etcd://a".into(),
+            tls,
+            vec![format!(
+                "discovery.tls.ca = /a/ca.pem (/{MAIN}:5:6) is of no use with discovery.url = etcd://a:2379 (/{MAIN}:2:7), which is \
+             not spoken to over TLS; begin discovery.url with etcds://, or take discovery.tls.ca out"
+            )],
+        ),
+        (
+            "embedded".into(),
+            token,
+            vec![format!(
+                "discovery.auth.token-file = /a/token (/{MAIN}:5:14) is of no use with discovery.url = embedded (/{MAIN}:2:7), which \
+             is not asked over a network; take discovery.auth.token-file out"
+            )],
+        ),
+        (
+            "zks://a".into(),
+            token,
+            vec![format!(
+                "discovery.auth.token-file = /a/token (/{MAIN}:5:14) is of no use with discovery.url = zks://a:2281 (/{MAIN}:2:7), \
+             which takes a user and a password; set discovery.auth.user and discovery.auth.password-file instead"
+            )],
+        ),
+        (
+            "consul://a".into(),
+            user,
+            vec![
+                format!(
+                    "discovery.auth.user = me (/{MAIN}:5:8) is of no use with discovery.url = consul://a:8500 (/{MAIN}:2:7), which takes \
+                 a token; set discovery.auth.token-file instead"
+                ),
+                format!(
+                    "discovery.auth.password-file = /a/password (/{MAIN}:6:17) is of no use with discovery.url = consul://a:8500 \
+                 (/{MAIN}:2:7), which takes a token; set discovery.auth.token-file instead"
+                ),
+            ],
+        ),
+        (
+            format!("https://{disco}"),
+            pair,
+            vec![format!(
+                "/{MAIN}:5:8: discovery.tls.cert: is of no use without discovery.tls.key, which is not set; set discovery.tls.key \
+             too, or take discovery.tls.cert out"
+            )],
+        ),
+        (format!("https://{disco}"), tls, vec![]),
+        (format!("http://{disco}"), token, vec![]),
+        ("etcd://a".into(), user, vec![]),
+        ("consuls://a".into(), tls, vec![]),
+    ] {
+        let text = format!("[discovery]\nurl = \"{url}\"\nadvertise = \"10.0.0.5:2375\"\n{lines}\n");
+        let root = Root::new(&[(MAIN, &text)])?;
+        assert_eq!(root.errors(&root.sources()), said, "{url} {lines}");
+    }
     Ok(())
 }

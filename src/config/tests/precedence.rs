@@ -2,8 +2,8 @@
 
 use super::{ELSEWHERE, MAIN, Root, TestResult, environment, set};
 use crate::config::settings::LogLevel;
-use crate::config::{Origin, load, load_agent, load_server};
-use crate::model::{AdvertiseCheck, ClientFiles, Discovery, TlsFiles};
+use crate::config::{Credentials, Origin, load, load_agent, load_server, named_cluster, read_cluster};
+use crate::model::{AdvertiseCheck, ClientFiles, Discovery, TlsFiles, TlsNames};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -52,12 +52,15 @@ fn any_file_of_tls_turns_it_on_and_the_client_certificate_comes_with_its_key() -
     let root = Root::new(&[(MAIN, &format!("{ELSEWHERE}[engine]\ntls-ca = \"/a/ca.pem\"\n"))])?;
     assert_eq!(
         load_agent(&root.sources())?.settings.engine.tls,
-        Some(TlsFiles { ca: Some("/a/ca.pem".into()), client: None })
+        Some(TlsFiles { ca: Some("/a/ca.pem".into()), client: None, names: TlsNames::ENGINE })
     );
     let pair = "[engine]\ntls-cert = \"/a/cert.pem\"\ntls-key = \"/a/key.pem\"\n";
     let client = Some(ClientFiles { certificate: "/a/cert.pem".into(), key: "/a/key.pem".into() });
     root.write(MAIN, format!("{ELSEWHERE}{pair}").as_bytes())?;
-    assert_eq!(load_agent(&root.sources())?.settings.engine.tls, Some(TlsFiles { ca: None, client }));
+    assert_eq!(
+        load_agent(&root.sources())?.settings.engine.tls,
+        Some(TlsFiles { ca: None, client, names: TlsNames::ENGINE })
+    );
     Ok(())
 }
 
@@ -195,5 +198,52 @@ fn nothing_is_registered_in_a_list_that_can_only_be_read() -> TestResult {
         assert!(matches!(&errors[..], [error] if error.starts_with(&expected)), "{errors:?}");
         assert!(matches!(load(&root.sources())?.get("discovery.url"), Some(Discovery::At(_))));
     }
+    Ok(())
+}
+
+#[test]
+fn what_lets_us_in_comes_from_tables_in_a_table_and_from_the_environment() -> TestResult {
+    let root = Root::new(&[(
+        MAIN,
+        "[discovery]\nurl = \"https://disco/v1/clusters/x\"\ntls.ca = \"/a/ca.pem\"\n\
+         [discovery.auth]\ntoken-file = \"credential:token\"\n",
+    )])?;
+    let way = load_agent(&root.sources())?.settings.discovery.way;
+    let names = TlsNames::DISCOVERY;
+    assert_eq!(way.tls, Some(TlsFiles { ca: Some("/a/ca.pem".into()), client: None, names }));
+    assert_eq!(way.auth.token, Some("credential:token".into()), "nobody said where it is");
+    let variables =
+        [("CREDENTIALS_DIRECTORY", "/run/credentials/x"), ("SWARM_AGENT_DISCOVERY_TLS_CA", "credential:ca")];
+    let sources = root.sources().with_environment(environment(&variables));
+    let loaded = load_agent(&sources)?;
+    let way = loaded.settings.discovery.way;
+    assert_eq!(way.tls.and_then(|tls| tls.ca), Some("/run/credentials/x/ca".into()));
+    assert_eq!(way.auth.token, Some("/run/credentials/x/token".into()));
+    let shown = loaded.merged.entries().find(|(key, _)| key.path == "discovery.tls.ca").and_then(|(_, value)| value);
+    assert_eq!(shown.map(|(text, _)| text), Some("credential:ca"));
+    Ok(())
+}
+
+#[test]
+fn a_command_takes_the_credentials_from_where_the_url_is() -> TestResult {
+    let root = Root::new(&[(
+        MAIN,
+        "[discovery]\nurl = \"https://disco/v1/clusters/x\"\nttl = 5\n\
+         [discovery.tls]\nca = \"/a/ca.pem\"\n[discovery.auth]\ntoken-file = \"/a/token\"\n",
+    )])?;
+    let flag = set("--token-file", "discovery.auth.token-file", "/b/token");
+    let cluster = read_cluster(&root.sources().with_flags([flag.clone()]))?;
+    let auth = &cluster.credentials.auth;
+    assert_eq!((auth.token.clone(), auth.names.token), (Some("/b/token".into()), "--token-file"));
+    assert_eq!(cluster.credentials.tls.and_then(|tls| tls.ca), Some("/a/ca.pem".into()));
+    let named = named_cluster("https://other/v1/clusters/y".parse()?, vec![])?;
+    assert_eq!(named.credentials, Credentials::default());
+    let ca = set("--tls-ca", "discovery.tls.ca", "/b/ca.pem");
+    let errors = named_cluster("http://other/v1/clusters/y".parse()?, vec![flag, ca]).err().ok_or("no TLS")?;
+    assert_eq!(
+        errors.to_string(),
+        "discovery.tls.ca = /b/ca.pem (flag --tls-ca) is of no use with DISCOVERY_URL = http://other/v1/clusters/*** \
+         (argument), which is not spoken to over TLS; begin DISCOVERY_URL with https://, or take discovery.tls.ca out"
+    );
     Ok(())
 }

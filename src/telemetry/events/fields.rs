@@ -63,6 +63,11 @@ impl Event<'_> {
             Self::ConfigInvalid { place, key, message } => {
                 Fields { place: Some(place), key: Some(key), reason: Some(message), ..none }
             }
+            Self::CredentialsUnusable { key, place, reason } => {
+                Fields { place: Some(place), key: Some(key), reason: Some(reason), ..none }
+            }
+            Self::CredentialsUsable { key, place } => Fields { place: Some(place), key: Some(key), ..none },
+            Self::SecretExposed { key, server } => Fields { key: Some(key), server: Some(server), ..none },
             Self::StateTrouble { path: place, error }
             | Self::ApiFailed { path: place, error }
             | Self::MetricsFailed { address: place, error }

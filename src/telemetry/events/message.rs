@@ -35,6 +35,11 @@ impl fmt::Display for Event<'_> {
             Self::EntryAbandoned { address, error } => {
                 write!(f, "the entry {address} of a former version is left to its ttl: {error}")
             }
+            Self::CredentialsUnusable { reason, .. } => write!(f, "{reason}; what was read before stays in use"),
+            Self::CredentialsUsable { key, place } => write!(f, "{place} ({key}) can be used again"),
+            Self::SecretExposed { key, server } => {
+                write!(f, "the secret of {key} goes to {server} without TLS: everybody on the way can read it")
+            }
             Self::EngineWorking { health, .. }
             | Self::EngineNotWorking { health, .. }
             | Self::EngineInDoubt { health, .. } => write!(f, "engine {health}"),

@@ -74,6 +74,21 @@ pub enum Event<'a> {
         address: &'a str,
         error: &'a str,
     },
+    /// A file with a certificate or a secret was replaced by one of no use.
+    CredentialsUnusable {
+        key: &'a str,
+        place: &'a str,
+        reason: &'a str,
+    },
+    CredentialsUsable {
+        key: &'a str,
+        place: &'a str,
+    },
+    /// In plain text, to a service on another host.
+    SecretExposed {
+        key: &'a str,
+        server: &'a str,
+    },
     EngineWorking {
         unit: &'a str,
         health: &'a str,

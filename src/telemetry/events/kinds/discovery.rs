@@ -70,3 +70,29 @@ pub const ENTRY_ABANDONED: Declared =
         matters: "That entry may stay in its list for up to a ttl, although nothing renews it.",
         remedy: "Nothing to do after a downgrade of the package. Otherwise look at /var/lib/swarm-agent/entries.json.",
     });
+
+pub const CREDENTIALS_UNUSABLE: Declared =
+    Kind::warning("credentials-unusable", "b083f398112420ac40471bc232b25dc5").means(Text {
+        subject: "A new certificate or secret can't be used",
+        happened: "What @SWARM_AGENT_KEY@ names was replaced by something of no use: @SWARM_AGENT_REASON@",
+        matters: "What was read before stays in use, as long as the discovery service accepts it; it is gone with a restart \
+                  of the agent.",
+        remedy: "Put the right file there; it is read anew by itself. `swarm-agent check-config --connect` tries it.",
+    });
+
+pub const CREDENTIALS_USABLE: Declared =
+    Kind::info("credentials-usable", "54d4dfb3d203f120ad8d6d8b600e2e94").means(Text {
+        subject: "A certificate or secret can be used again",
+        happened: "What @SWARM_AGENT_KEY@ names was mended.",
+        matters: "New connections to the discovery service use it.",
+        remedy: "Nothing to do; `swarm-agent check-config --connect` tries it.",
+    });
+
+pub const SECRET_EXPOSED: Declared = Kind::warning("secret-exposed", "7227f61fc7ff7356d815ac905ce11c0a").means(Text {
+    subject: "A secret goes over the network in plain text",
+    happened: "discovery.url leads to @SWARM_AGENT_SERVER@ without TLS, and each request has the secret of \
+               @SWARM_AGENT_KEY@ in it.",
+    matters: "Everybody on the way can read the secret, and use it.",
+    remedy: "Let the service speak TLS, write its scheme with TLS into discovery.url (https, consuls, etcds, zks), and \
+             then make a new secret.",
+});
