@@ -56,6 +56,7 @@ impl Failure {
             | BackendError::Client(_)
             | BackendError::Credentials(_)
             | BackendError::Denied { .. }
+            | BackendError::Refused { .. }
             | BackendError::ReadOnly { .. }
             | BackendError::File { .. }
             | BackendError::NoRoom { .. } => (FAILURE, ""),
