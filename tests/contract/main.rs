@@ -4,11 +4,14 @@
 //! makes a test of each case. Each case has a server of its own.
 
 mod cases;
+#[path = "../tls/certs.rs"]
+mod certs;
 #[path = "../common/mod.rs"]
 mod common;
 mod ground;
 mod service;
 mod token;
+mod zookeeper;
 
 use common::Outcome;
 use ground::Ground;

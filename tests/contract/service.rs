@@ -38,7 +38,6 @@ impl Service {
     }
 
     /// As a power cut would.
-    #[expect(dead_code, reason = "for the servers to come")]
     pub fn kill(&self) -> io::Result<()> {
         let mut child = self.child();
         child.kill()?;
