@@ -64,6 +64,7 @@ fn code_and_remedy(error: &BackendError) -> (u8, &'static str) {
         | BackendError::Client(_)
         | BackendError::Credentials(_)
         | BackendError::Denied { .. }
+        | BackendError::Refused { .. }
         | BackendError::ReadOnly { .. }
         | BackendError::File { .. }
         | BackendError::NoRoom { .. }

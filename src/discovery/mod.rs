@@ -7,6 +7,7 @@ pub mod file;
 pub mod nodes;
 pub mod token;
 mod web;
+pub mod zookeeper;
 
 pub use crate::model::Listing;
 use crate::model::{DiscoveryUrl, Hold, NodeAddress, NodeRecord, StoreKind, TlsFileFault, WayOut};
@@ -122,6 +123,9 @@ pub enum BackendError {
     /// The server wants to know who we are, or does not allow it to us.
     #[error("{server} refuses ({status}{}); {remedy}", detail(.message))]
     Denied { server: String, status: u16, message: String, remedy: String },
+    /// The server understood, and does not do it.
+    #[error("{server} refuses: {reason}")]
+    Refused { server: String, reason: String },
     #[error("{list} can only be read: nothing is registered there")]
     ReadOnly { list: String },
     #[error("{} can't be read: {cause}", path.display())]
@@ -157,6 +161,7 @@ impl BackendError {
             Self::Tls { .. } => "tls",
             Self::Credentials(_) => "credentials",
             Self::Denied { .. } => "denied",
+            Self::Refused { .. } => "refused",
             Self::ReadOnly { .. } => "read_only",
             Self::File { .. } => "file",
             Self::NoRoom { .. } => "no_room",
@@ -187,7 +192,7 @@ pub fn open(url: &DiscoveryUrl, way: &WayOut) -> Result<Box<dyn Backend>, Backen
         DiscoveryUrl::Store(url) => match url.kind {
             StoreKind::Etcd => Ok(Box::new(etcd::EtcdBackend::new(url, way)?)),
             StoreKind::Consul => Ok(Box::new(consul::ConsulBackend::new(url.clone(), way)?)),
-            StoreKind::Zookeeper => Err(BackendError::Client("zookeeper".into())),
+            StoreKind::Zookeeper => Ok(Box::new(zookeeper::ZookeeperBackend::new(url.clone(), way)?)),
         },
         DiscoveryUrl::Nodes(url) => Ok(Box::new(nodes::NodesBackend::new(url.clone()))),
         DiscoveryUrl::File(path) => Ok(Box::new(file::FileBackend::new(path.clone(), way.timeouts.total))),

@@ -127,8 +127,8 @@ fn unix(date: SystemTime) -> f64 {
 #[cfg(test)]
 mod tests {
     use crate::discovery::BackendError::{
-        self, Broken, Client, Connect, Credentials, Denied, Everywhere, File, Garbled, Held, NoRoom, ReadOnly, Status,
-        Timeout, Tls,
+        self, Broken, Client, Connect, Credentials, Denied, Everywhere, File, Garbled, Held, NoRoom, ReadOnly, Refused,
+        Status, Timeout, Tls,
     };
     use crate::model::{TlsFileFault, TlsFileProblem};
     use crate::telemetry::metrics::REQUEST_FAILURES;
@@ -149,7 +149,8 @@ mod tests {
                     Credentials(TlsFileFault { setting: "", path: "/".into(), problem: TlsFileProblem::Empty })
                 }
                 Credentials(_) => Denied { server: server(), status: 401, message: text(), remedy: text() },
-                Denied { .. } => ReadOnly { list: text() },
+                Denied { .. } => Refused { server: server(), reason: text() },
+                Refused { .. } => ReadOnly { list: text() },
                 ReadOnly { .. } => File { path: "/".into(), cause: text() },
                 File { .. } => NoRoom { server: server() },
                 NoRoom { .. } => Held { server: server(), entry: text(), holder: text() },

@@ -13,6 +13,7 @@ mod etcd;
 mod ground;
 mod service;
 mod token;
+mod zookeeper;
 
 use common::Outcome;
 use ground::Ground;

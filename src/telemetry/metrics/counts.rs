@@ -4,7 +4,7 @@ use crate::model::ProbeFault;
 use std::time::Duration;
 
 /// What can go wrong with a request to the discovery service.
-pub const REQUEST_FAILURES: [&str; 13] = [
+pub const REQUEST_FAILURES: [&str; 14] = [
     "connect",
     "timeout",
     "status",
@@ -14,6 +14,7 @@ pub const REQUEST_FAILURES: [&str; 13] = [
     "tls",
     "credentials",
     "denied",
+    "refused",
     "read_only",
     "file",
     "no_room",
