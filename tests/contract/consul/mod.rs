@@ -86,7 +86,7 @@ impl Subject for Guarded {
             wrong_ways: vec![
                 (nobody, "set discovery.auth.token-file"),
                 (unknown, "is the token in "),
-                (foreign, "invalid peer certificate"),
+                (foreign, "its certificate is from none of this system's CAs"),
             ],
         }
     }
