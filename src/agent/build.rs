@@ -4,7 +4,7 @@ use super::board::Board;
 use crate::config::settings::{AgentSettings, DiscoverySettings, EngineSettings, StatusSettings};
 use crate::discovery::{self, BackendError};
 use crate::engine::{DockerEngine, TcpDoor};
-use crate::model::{AdvertiseCheck, DiscoveryUrl, HeldEntry, Moment, UnitView};
+use crate::model::{AdvertiseCheck, DiscoveryUrl, HeldEntry, Moment, UnitView, WayOut};
 use crate::network::KernelNetwork;
 use crate::policy::advertise::Locating;
 use crate::policy::gate::GateSettings;
@@ -179,8 +179,8 @@ fn same_cluster(entry: &HeldEntry, ours: &DiscoveryUrl) -> bool {
     entry.url.parse().is_ok_and(|held: DiscoveryUrl| held.same_cluster(ours))
 }
 
-pub fn site(settings: &DiscoverySettings, url: &DiscoveryUrl) -> Result<Site, BackendError> {
-    let backend = Arc::from(discovery::open(url, &settings.way)?);
+pub fn site(way: &WayOut, url: &DiscoveryUrl) -> Result<Site, BackendError> {
+    let backend = Arc::from(discovery::open(url, way)?);
     Ok(Site { backend, server: url.to_string(), url: url.to_secret_string() })
 }
 
@@ -193,6 +193,6 @@ fn former(settings: &DiscoverySettings, entry: HeldEntry, now: Moment) -> Option
             return None;
         }
     };
-    let place = Place { site: site(settings, &url).ok()?, address: entry.address, hold: entry.hold };
+    let place = Place { site: site(&settings.way, &url).ok()?, address: entry.address, hold: entry.hold };
     Some(Former { place, due: now, until: now + settings.ttl })
 }

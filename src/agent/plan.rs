@@ -41,6 +41,7 @@ pub fn effect(key: &str) -> Effect {
         "discovery.heartbeat" | "discovery.ttl" | "discovery.connect-timeout" | "discovery.timeout" => {
             &[Registrar, Marker]
         }
+        "proxy.http" | "proxy.https" | "proxy.no-proxy" | "proxy.credentials-file" => &[Registrar, Marker],
         // it was for the first registration of this process
         "discovery.delay" => &[],
         "engine.unit" => &[Supervisor, Prober],

@@ -1,8 +1,8 @@
 //! `swarm-agent check-config`: reads the configuration as a service would, and says what is wrong with it.
 
 use super::config_args::ConfigArgs;
-use super::connect;
 use super::exit::{self, Failure};
+use super::{connect, explain};
 use crate::config::{ConfigError, ConfigErrors, Merged, Sources, load_agent, load_server};
 use crate::policy::checkup::{Finding, Grade};
 use clap::{Args, ValueEnum};
@@ -19,6 +19,13 @@ socket and write the state directory? The engine itself is asked only while its 
 to its socket could start an engine that somebody stopped. If it answers, the advertised address is asked too, as the agent \
 asks it.
 
+With --explain-url a valid configuration says how a URL is reached: through which proxy or directly, and which rule \
+led to it, with its file and line or its variable. Besides discovery URLs it takes the URL of any server and \
+unix:///path. Nobody is asked for anything.
+
+    $ swarm-agent check-config --explain-url https://disco.example/v1/clusters/TOKEN
+    https://disco.example:443 goes through the proxy http://proxy.example:3128 (proxy.https, /etc/swarm-agent/config.toml:9:9)
+
 Exit status: 0 all is well, 69 something would not work now, 78 the configuration is wrong.")]
 pub struct CheckConfig {
     /// Whose configuration
@@ -27,6 +34,10 @@ pub struct CheckConfig {
     /// Try it on the world, too: read-only
     #[arg(long)]
     connect: bool,
+    /// Say through which proxy URL is reached, or why through none
+    // a text, so that an error can't repeat the token
+    #[arg(long, value_name = "URL", conflicts_with = "connect")]
+    explain_url: Option<String>,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -55,16 +66,22 @@ impl Role {
 /// A valid configuration, and what was found with `--connect`.
 struct Report {
     merged: Merged,
+    /// What is set and has no effect.
+    notices: Vec<String>,
     findings: Option<Vec<Finding>>,
 }
 
 impl CheckConfig {
     pub fn run(self) -> Result<(), Failure> {
+        if let Some(url) = &self.explain_url {
+            return explain::run(url, self.role, &self.config.sources(), self.json);
+        }
         let result = match self.role {
             Role::Agent => check_agent(&self.config.sources(), self.connect)?,
             Role::Server => load_server(&self.config.sources()).map(|loaded| Report {
                 findings: self.connect.then(|| connect::server(&loaded.settings)),
                 merged: loaded.merged,
+                notices: Vec::new(),
             }),
         };
         if self.json { print_json(&result) } else { print_text(&result, self.role) }?;
@@ -82,7 +99,8 @@ fn check_agent(sources: &Sources, connect: bool) -> Result<Result<Report, Config
         Err(errors) => return Ok(Err(errors)),
     };
     let findings = if connect { Some(super::runtime()?.block_on(connect::agent(&loaded.settings))) } else { None };
-    Ok(Ok(Report { merged: loaded.merged, findings }))
+    let notices = explain::notices(&loaded);
+    Ok(Ok(Report { merged: loaded.merged, notices, findings }))
 }
 
 impl Report {
@@ -98,6 +116,9 @@ fn print_text(result: &Result<Report, ConfigErrors>, role: Role) -> Result<(), F
             let plural = if count == 1 { "" } else { "s" };
             let files: String = report.merged.files().iter().map(|file| format!("{}\n", file.display())).collect();
             super::print(&format!("configuration is valid: {count} file{plural}\n{files}"))?;
+            for notice in &report.notices {
+                super::print(&format!("notice: {notice}\n"))?;
+            }
             let Some(findings) = &report.findings else { return Ok(()) };
             super::print(&findings.iter().map(finding_text).collect::<String>())?;
             connect::remark(role.user()).iter().for_each(|text| super::remark(text));
@@ -122,6 +143,9 @@ fn print_json(result: &Result<Report, ConfigErrors>) -> Result<(), Failure> {
         Ok(report) => {
             let files: Vec<_> = report.merged.files().iter().map(|file| file.display().to_string()).collect();
             let mut object = json!({ "valid": true, "files": files, "errors": [] });
+            if !report.notices.is_empty() {
+                object["notices"] = report.notices.as_slice().into();
+            }
             if let (Some(findings), Some(worst)) = (&report.findings, report.worst()) {
                 object["checks"] = findings.iter().map(finding_json).collect();
                 object["worst"] = worst.name().into();

@@ -1,9 +1,9 @@
 //! `swarm-agent create`: a new cluster at a discovery server.
 
+use super::config_args::FileArgs;
 use super::exit::Failure;
-use super::timeouts;
+use super::{discovery_args, timeouts};
 use crate::discovery::token;
-use crate::model::WayOut;
 use crate::model::discovery_url::DiscoveryUrlError;
 use crate::model::{DiscoveryUrl, ServerUrl};
 use std::io::IsTerminal;
@@ -35,12 +35,15 @@ pub struct Create {
     /// Give up after this long
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = super::positive_duration)]
     timeout: Duration,
+    #[command(flatten)]
+    files: FileArgs,
 }
 
 impl Create {
     pub fn run(self) -> Result<(), Failure> {
         let server = self.server()?;
-        let way = WayOut::direct(timeouts(self.timeout));
+        let to: Vec<_> = server.destination().into_iter().collect();
+        let way = discovery_args::way(timeouts(self.timeout), &to, &self.files)?;
         let made = token::create(&server, &way);
         let token = super::runtime()?.block_on(made).map_err(Failure::discovery)?;
         let url = format!("{}/{}", server.clusters(), token.as_str());

@@ -2,9 +2,9 @@
 
 use super::config_args::FileArgs;
 use super::exit::{self, Failure};
-use crate::config::{FromValue, read_key};
+use crate::config::{FromValue, read_key, read_proxy};
 use crate::discovery::{self, Backend};
-use crate::model::{Discovery, DiscoveryUrl, WayOut};
+use crate::model::{Destination, Discovery, DiscoveryUrl, Timeouts, WayOut};
 use crate::state::ClusterFile;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -32,16 +32,22 @@ impl DiscoveryArgs {
             }
             None => self.configured("discovery.url")?,
         };
-        let url = match discovery {
-            Discovery::At(url) => url,
-            Discovery::Embedded => embedded(&self.configured::<PathBuf>("agent.state-directory")?)?,
+        let (url, way) = match discovery {
+            Discovery::At(url) => {
+                let way = self.way(&url)?;
+                (url, way)
+            }
+            Discovery::Embedded => {
+                let url = embedded(&self.configured::<PathBuf>("agent.state-directory")?)?;
+                (url, WayOut::direct(super::timeouts(self.timeout)))
+            }
         };
-        discovery::open(&url, &self.way()).map_err(Failure::discovery)
+        discovery::open(&url, &way).map_err(Failure::discovery)
     }
 
     /// How it is reached.
-    fn way(&self) -> WayOut {
-        WayOut::direct(super::timeouts(self.timeout))
+    fn way(&self, url: &DiscoveryUrl) -> Result<WayOut, Failure> {
+        way(super::timeouts(self.timeout), &url.destinations(), &self.files)
     }
 
     /// A key of this host's configuration.
@@ -53,6 +59,21 @@ impl DiscoveryArgs {
             );
             Failure::said(exit::CONFIG)
         })
+    }
+}
+
+/// The way to these servers. Nobody needs usable proxies to reach what no proxy has to do with.
+pub fn way(timeouts: Timeouts, to: &[Destination], files: &FileArgs) -> Result<WayOut, Failure> {
+    let direct = WayOut::direct(timeouts);
+    if to.iter().all(Destination::is_local) {
+        return Ok(direct);
+    }
+    match read_proxy(&files.sources()) {
+        Ok(proxy) => Ok(WayOut { proxy, ..direct }),
+        Err(errors) => {
+            errors.iter().for_each(|error| super::remark(&error.to_string()));
+            Err(Failure::said(exit::CONFIG))
+        }
     }
 }
 

@@ -47,6 +47,10 @@ impl Failure {
             BackendError::Timeout { .. } => (UNAVAILABLE, "; is it reachable from here? --timeout gives it longer"),
             BackendError::Broken { .. } => (UNAVAILABLE, "; try again"),
             BackendError::Status { status: 500.., .. } => (UNAVAILABLE, ""),
+            BackendError::Proxy { fault, .. } => {
+                let remedy = fault.remedy().map(|remedy| format!("; {remedy}")).unwrap_or_default();
+                return Self { code: UNAVAILABLE, text: Some(format!("{error}{remedy}")) };
+            }
             BackendError::Garbled { .. } => (FAILURE, "; is that the address of a discovery server?"),
             BackendError::Status { message, .. } if message.is_empty() => {
                 (FAILURE, "; is that the address of a discovery server?")

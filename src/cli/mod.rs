@@ -9,6 +9,7 @@ mod discovery_args;
 mod drain;
 mod engine;
 mod exit;
+mod explain;
 mod join;
 mod list;
 mod local;

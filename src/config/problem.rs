@@ -3,6 +3,7 @@
 
 use super::origin::Origin;
 use super::value::{ValueProblem, words};
+use crate::model::Source;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
@@ -40,6 +41,11 @@ pub enum Problem {
     AnyPort,
     #[error("is of no use without {missing}, which is not set")]
     Unpaired { set: &'static str, missing: &'static str },
+    /// The password is not repeated.
+    #[error("a user and a password don't belong in a URL")]
+    ProxyCredentials,
+    #[error("{to} can't be reached through the proxy ({proxy}): https to an IPv6 address does not work through one")]
+    ProxyV6 { to: String, proxy: Source },
     #[error("{} = {} ({}) must be greater than {} = {} ({})",
         .greater.path, .greater.shown, .greater.origin, .smaller.path, .smaller.shown, .smaller.origin)]
     NotGreater { greater: Box<Placed>, smaller: Box<Placed> },
@@ -98,6 +104,10 @@ impl Problem {
             Self::NotGreater { greater, smaller } => Some(format!("raise {} or lower {}", greater.path, smaller.path)),
             Self::AnyPort => Some("write a port from 1 to 65535".to_owned()),
             Self::Unpaired { set, missing } => Some(format!("set {missing} too, or take {set} out")),
+            Self::ProxyCredentials => Some(
+                "put user:password on the one line of a file and name that file in proxy.credentials-file".to_owned(),
+            ),
+            Self::ProxyV6 { .. } => Some("write a host name, or put the address into proxy.no-proxy".to_owned()),
             Self::Unreadable { .. } | Self::TooLarge { .. } | Self::More { .. } => None,
         }
     }

@@ -1,6 +1,7 @@
 //! Where configuration comes from: files, environment, flags. Nothing of it is read from the
 //! process; the caller hands it in.
 
+use super::schema::{self, KEYS};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
@@ -85,7 +86,10 @@ impl Sources {
     }
 }
 
-/// `SWARM_…`, ours and the classic names, and what systemd sets.
+/// `SWARM_…`, ours and the classic names, what systemd sets, and what defaults come from.
 fn is_ours(name: &OsStr) -> bool {
-    name == super::environment::STATE_DIRECTORY || name.as_encoded_bytes().starts_with(b"SWARM_")
+    let shared = |key: &schema::Key| key.default.variables().iter().any(|variable| name == *variable);
+    KEYS.iter().any(shared)
+        || name == super::environment::STATE_DIRECTORY
+        || name.as_encoded_bytes().starts_with(b"SWARM_")
 }

@@ -4,6 +4,7 @@ use super::error::{ConfigError, ConfigErrors};
 use super::merged::{Merged, collect};
 use super::origin::Origin;
 use super::problem::Problem;
+use super::proxy;
 use super::settings::{AgentSettings, DiscoverySettings, EngineSettings, ServerSettings, StatusSettings};
 use super::sources::Sources;
 use super::value::FromValue;
@@ -73,6 +74,7 @@ fn discovery(b: &mut Builder<'_>) -> Option<DiscoverySettings> {
     b.check_greater("discovery.ttl", "discovery.heartbeat");
     b.check_writable("discovery.url");
     b.check_port("discovery.embedded-listen");
+    b.errors.extend(proxy::misfits(b.merged));
     Some(DiscoverySettings {
         url: url?,
         embedded_listen: b.take("discovery.embedded-listen")?,
@@ -81,10 +83,13 @@ fn discovery(b: &mut Builder<'_>) -> Option<DiscoverySettings> {
         heartbeat: b.take("discovery.heartbeat")?,
         ttl: b.take("discovery.ttl")?,
         delay: b.take("discovery.delay")?,
-        way: WayOut::direct(Timeouts {
-            connect: b.take("discovery.connect-timeout")?,
-            total: b.take("discovery.timeout")?,
-        }),
+        way: WayOut {
+            proxy: proxy::settings(b.merged),
+            ..WayOut::direct(Timeouts {
+                connect: b.take("discovery.connect-timeout")?,
+                total: b.take("discovery.timeout")?,
+            })
+        },
     })
 }
 

@@ -4,7 +4,9 @@ use super::schema::Kind;
 use super::settings::LogLevel;
 use crate::model::advertise::AdvertiseError;
 use crate::model::discovery_url::DiscoveryUrlError;
-use crate::model::{Advertise, AdvertiseCheck, Discovery, Readers};
+use crate::model::no_proxy::NoProxyError;
+use crate::model::proxy::ProxyUrlError;
+use crate::model::{Advertise, AdvertiseCheck, Discovery, NoProxy, ProxySetting, Readers};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -22,6 +24,8 @@ pub enum Value {
     OptionalSocketAddress(Option<SocketAddr>),
     Path(PathBuf),
     Unit(String),
+    Proxy(ProxySetting),
+    NoProxy(NoProxy),
 }
 
 /// What is wrong with one value. The value of a secret is in none of them.
@@ -60,6 +64,10 @@ pub enum ValueProblem {
     NotUnixSocket(String),
     #[error("{0:?} is not the name of a service unit")]
     NotServiceUnit(String),
+    #[error("not a proxy: {0}")]
+    NotProxy(ProxyUrlError),
+    #[error("not a list of hosts: {0}")]
+    NotNoProxy(NoProxyError),
 }
 
 /// Instead of an address to listen on.
@@ -82,6 +90,8 @@ pub fn parse(kind: &Kind, text: &str) -> Result<Value, ValueProblem> {
         Kind::Path => absolute(text, text).map(Value::Path),
         Kind::UnixSocket => unix_socket(text).map(Value::Path),
         Kind::ServiceUnit => service_unit(text).map(Value::Unit),
+        Kind::Proxy => text.parse().map(Value::Proxy).map_err(ValueProblem::NotProxy),
+        Kind::NoProxy => text.parse().map(Value::NoProxy).map_err(ValueProblem::NotNoProxy),
     }
 }
 
@@ -202,6 +212,8 @@ impl ValueProblem {
             Self::NotAbsolute(_) => "begin it with /".to_owned(),
             Self::NotUnixSocket(_) => r#"write it like "unix:///run/docker.sock""#.to_owned(),
             Self::NotServiceUnit(_) => r#"write it like "docker.service""#.to_owned(),
+            Self::NotProxy(_) => r#"write it like "http://proxy.example:3128", or "off" for none"#.to_owned(),
+            Self::NotNoProxy(_) => r#"write it like ".example.com,10.0.0.0/8""#.to_owned(),
             Self::NotInteger(_) => "write it like 3".to_owned(),
             Self::SocketPathTooLong(_) => "choose a shorter path".to_owned(),
             // their messages say it
@@ -223,6 +235,8 @@ impl fmt::Display for Value {
             Self::OptionalSocketAddress(None) => f.write_str(OFF),
             Self::Path(path) => path.display().fmt(f),
             Self::Unit(name) => f.write_str(name),
+            Self::Proxy(proxy) => proxy.fmt(f),
+            Self::NoProxy(list) => list.fmt(f),
         }
     }
 }
@@ -232,6 +246,7 @@ impl Value {
     pub fn masked(&self) -> String {
         match self {
             Self::Discovery(discovery) => discovery.to_masked_string(),
+            Self::Proxy(proxy) => proxy.to_masked_string(),
             other => other.to_string(),
         }
     }
@@ -264,6 +279,8 @@ from_value! {
     OptionalSocketAddress => Option<SocketAddr>,
     Path => PathBuf,
     Unit => String,
+    Proxy => ProxySetting,
+    NoProxy => NoProxy,
 }
 
 macro_rules! from_choice {

@@ -7,7 +7,7 @@ pub mod token;
 mod web;
 
 pub use crate::model::Listing;
-use crate::model::{DiscoveryUrl, Hold, NodeAddress, StoreKind, WayOut};
+use crate::model::{DiscoveryUrl, Hold, NodeAddress, ProxyFault, Source, StoreKind, WayOut};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -108,6 +108,9 @@ pub enum BackendError {
     ReadOnly { list: String },
     #[error("{} can't be read: {cause}", path.display())]
     File { path: PathBuf, cause: String },
+    /// The proxy on the way to the server, and what set it.
+    #[error("the proxy {proxy} ({rule}) {fault}")]
+    Proxy { proxy: String, rule: Source, fault: ProxyFault },
     /// The service can register nodes, but not say of one that it is drained.
     #[error("{server} has no room for drained nodes")]
     NoRoom { server: String },
@@ -133,6 +136,7 @@ impl BackendError {
             Self::Client(_) => "client",
             Self::ReadOnly { .. } => "read_only",
             Self::File { .. } => "file",
+            Self::Proxy { .. } => "proxy",
             Self::NoRoom { .. } => "no_room",
         }
     }

@@ -1,5 +1,8 @@
 //! HTTP as the backends need it: one lean client, bounded answers, errors without secrets.
 
+mod proxy;
+
+use self::proxy::Proxies;
 use super::BackendError;
 use crate::model::{Timeouts, WayOut};
 use reqwest::header::RETRY_AFTER;
@@ -20,6 +23,7 @@ pub struct Web {
     server: String,
     secret: Option<String>,
     timeouts: Timeouts,
+    proxies: Proxies,
 }
 
 /// What came back for a request, success or not.
@@ -43,7 +47,8 @@ impl Answer {
 impl Web {
     /// `server` is what errors call it; `secret` is blanked out of what the server says.
     pub fn new(server: String, tls: bool, secret: Option<String>, way: &WayOut) -> Result<Self, BackendError> {
-        Ok(Self { client: client(tls, way.timeouts)?, server, secret, timeouts: way.timeouts })
+        let proxies = Proxies::new(&way.proxy, way.timeouts);
+        Ok(Self { client: client(tls, way.timeouts, &proxies)?, server, secret, timeouts: way.timeouts, proxies })
     }
 
     pub fn client(&self) -> &Client {
@@ -58,7 +63,13 @@ impl Web {
 
     /// Sends one request, for a caller to whom some failures are answers.
     pub async fn ask(&self, request: RequestBuilder, limit: usize) -> Result<Answer, BackendError> {
-        let mut answer = request.send().await.map_err(|error| self.failed(error))?;
+        let request = request.build().map_err(|error| self.failed(error))?;
+        let passage = self.proxies.passage(request.url(), &self.server).await?;
+        let mut answer = match self.client.execute(request).await {
+            Ok(answer) => answer,
+            Err(error) => return Err(passage.failed(&error).await.unwrap_or_else(|| self.failed(error))),
+        };
+        passage.check(&answer)?;
         let (status, retry_after) = (answer.status(), retry_after(&answer));
         Ok(Answer { status, body: self.body(&mut answer, limit).await, retry_after })
     }
@@ -130,8 +141,9 @@ impl Web {
     }
 }
 
-fn client(tls: bool, timeouts: Timeouts) -> Result<Client, BackendError> {
-    Client::builder()
+fn client(tls: bool, timeouts: Timeouts, proxies: &Proxies) -> Result<Client, BackendError> {
+    proxies
+        .put_into(Client::builder())
         .tls_backend_preconfigured(tls_config(tls)?)
         .user_agent(USER_AGENT)
         .connect_timeout(timeouts.connect)
@@ -139,7 +151,6 @@ fn client(tls: bool, timeouts: Timeouts) -> Result<Client, BackendError> {
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .referer(false)
-        .no_proxy()
         .http1_only()
         .pool_max_idle_per_host(1)
         // a heartbeat may be longer than any idle timeout: the server ends what it doesn't want kept

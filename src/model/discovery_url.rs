@@ -1,6 +1,7 @@
 //! Where a cluster's list of nodes lives.
 
 use super::Listing;
+use super::destination::Destination;
 use super::store_url::{StoreKind, StoreUrl};
 use super::token::{Token, TokenError};
 use std::fmt;
@@ -186,6 +187,11 @@ impl ServerUrl {
         format!("{}://{}{}/clusters", self.scheme(), self.authority, self.path)
     }
 
+    /// None only for an authority that would not have been read.
+    pub fn destination(&self) -> Option<Destination> {
+        Destination::of_authority(self.tls, &self.authority)
+    }
+
     fn scheme(&self) -> &'static str {
         if self.tls { "https" } else { "http" }
     }
@@ -240,6 +246,17 @@ impl DiscoveryUrl {
             (Self::Token(one), Self::Token(other)) => one.token == other.token,
             (Self::Store(one), Self::Store(other)) => one.same_cluster(other),
             _ => false,
+        }
+    }
+
+    /// The servers that are asked over HTTP.
+    pub fn destinations(&self) -> Vec<Destination> {
+        match self {
+            Self::Token(url) => url.server.destination().into_iter().collect(),
+            Self::Store(url) if url.kind != StoreKind::Zookeeper => {
+                url.endpoints.iter().filter_map(|endpoint| Destination::of_authority(url.tls, endpoint)).collect()
+            }
+            Self::Store(_) | Self::Nodes(_) | Self::File(_) => Vec::new(),
         }
     }
 

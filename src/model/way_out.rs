@@ -1,6 +1,6 @@
 //! How a discovery service is reached.
 
-use super::TlsFiles;
+use super::{ProxySettings, TlsFiles};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -31,13 +31,15 @@ pub struct AuthFiles {
     pub password: Option<PathBuf>,
 }
 
-/// The proxies on the way.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ProxySettings {}
-
 impl WayOut {
     /// Straight, as nobody in particular, and with the system's CAs.
     pub fn direct(timeouts: Timeouts) -> Self {
         Self { timeouts, tls: None, auth: AuthFiles::default(), proxy: ProxySettings::default() }
+    }
+
+    /// To a server of our own, which no proxy has to do with.
+    #[must_use]
+    pub fn without_proxy(&self) -> Self {
+        Self { proxy: ProxySettings::default(), ..self.clone() }
     }
 }

@@ -11,6 +11,7 @@ pub mod operator_restart;
 pub mod operator_status;
 pub mod overall;
 pub mod proof;
+pub mod proxy;
 pub mod registration;
 pub mod summary;
 pub mod watch;

@@ -127,14 +127,16 @@ fn unix(date: SystemTime) -> f64 {
 #[cfg(test)]
 mod tests {
     use crate::discovery::BackendError::{
-        self, Broken, Client, Connect, File, Garbled, NoRoom, ReadOnly, Status, Timeout,
+        self, Broken, Client, Connect, File, Garbled, NoRoom, Proxy, ReadOnly, Status, Timeout,
     };
+    use crate::model::{ProxyFault, Source};
     use crate::telemetry::metrics::REQUEST_FAILURES;
     use std::time::Duration;
 
     #[test]
     fn every_kind_of_failure_is_counted_from_the_start() {
         let (server, text) = (|| "disco".to_owned(), String::new);
+        let rule = || Source { key: "proxy.http", origin: text() };
         let next = |error: &BackendError| {
             Some(match error {
                 Connect { .. } => Timeout { server: server(), timeout: Duration::ZERO },
@@ -144,7 +146,8 @@ mod tests {
                 Garbled { .. } => Client(text()),
                 Client(_) => ReadOnly { list: text() },
                 ReadOnly { .. } => File { path: "/".into(), cause: text() },
-                File { .. } => NoRoom { server: server() },
+                File { .. } => Proxy { proxy: server(), rule: rule(), fault: ProxyFault::Unreachable(text()) },
+                Proxy { .. } => NoRoom { server: server() },
                 NoRoom { .. } => return None,
             })
         };

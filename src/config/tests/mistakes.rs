@@ -55,6 +55,22 @@ const VALUES: &[(&str, &str)] = &[
         "[server]\nlisten = \"localhost:8970\"",
         r#"5:10: server.listen: "localhost:8970" is not an IP address with a port; write it like "127.0.0.1:8970" or "[::1]:8970""#,
     ),
+    (
+        "[proxy]\nhttp = \"https://s3cret:s3cret@proxy\"",
+        r#"5:8: proxy.http: not a proxy: a proxy that is itself spoken to over TLS (https://) is not supported; write it like "http://proxy.example:3128", or "off" for none"#,
+    ),
+    (
+        "[proxy]\nhttps = \"http://me:s3cret@proxy:3128\"",
+        "5:9: proxy.https: a user and a password don't belong in a URL; put user:password on the one line of a file and name that file in proxy.credentials-file",
+    ),
+    (
+        "[proxy]\nno-proxy = \"a, 10.0.0.0/33\"",
+        r#"5:12: proxy.no-proxy: not a list of hosts: `10.0.0.0/33` is not a network (write it like 10.0.0.0/8 or fd00::/8); write it like ".example.com,10.0.0.0/8""#,
+    ),
+    (
+        "[proxy]\nhttps_proxy = \"off\"",
+        "5:1: proxy.https_proxy: unknown key; known here: http, https, no-proxy, credentials-file",
+    ),
     ("[engine]\ntls-ca = \"ca.pem\"", r#"5:10: engine.tls-ca: "ca.pem" is not an absolute path; begin it with /"#),
     (
         "[engine]\ntls-cert = \"/a/cert.pem\"",
@@ -94,7 +110,7 @@ const NAMES: &[(&str, &str)] = &[
     ("[discvery]\nttl = \"90s\"", "4:2: discvery: unknown table; did you mean [discovery]?"),
     (
         "[supervision]\nmode = \"x\"",
-        "4:2: supervision: unknown table; known tables: agent, discovery, engine, status, server",
+        "4:2: supervision: unknown table; known tables: agent, discovery, proxy, engine, status, server",
     ),
     ("[[engine]]", "4:3: engine: must be a table, and is an array; write its keys below a line [engine]"),
 ];

@@ -4,8 +4,8 @@ use crate::model::ProbeFault;
 use std::time::Duration;
 
 /// What can go wrong with a request to the discovery service.
-pub const REQUEST_FAILURES: [&str; 9] =
-    ["connect", "timeout", "status", "broken", "garbled", "client", "read_only", "file", "no_room"];
+pub const REQUEST_FAILURES: [&str; 10] =
+    ["connect", "timeout", "status", "broken", "garbled", "client", "read_only", "file", "proxy", "no_room"];
 
 /// Upper bounds of the buckets in seconds, up to the longest timeout that the configuration allows.
 const HEARTBEAT_BOUNDS: &[f64] = &[0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 2.5, 5.0, 10.0, 15.0];
