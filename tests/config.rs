@@ -130,9 +130,7 @@ fn the_way_to_a_url_is_explained_with_what_set_it() -> TestResult {
     );
     let output = root.check(&["--explain-url", "zk://z", "--json"], &shared)?;
     let report: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-    assert_eq!((&report[0]["proxy"], &report[0]["rule"], &report[0]["key"]), {
-        (&serde_json::Value::Null, &"not_http".into(), &serde_json::Value::Null)
-    });
+    assert!(report[0]["proxy"].is_null() && report[0]["key"].is_null() && report[0]["rule"] == "not_http", "{report}");
     let (code, _, error) = said(&root.check(&["--explain-url", "ftp://a/s3cret"], &[])?);
     assert!(code == Some(64) && !error.contains("s3cret"), "{error}");
     let (code, _, error) = said(&Root::new("[proxy]\nhttp = \"\"\n")?.check(&["--explain-url", "http://a"], &[])?);
@@ -167,8 +165,9 @@ fn a_proxy_is_shown_with_its_variable_and_without_its_password() -> TestResult {
     let output = show.arg("show-config").arg("--origin").arg("--config-root").arg(root.0.path()).output()?;
     let (code, text, error) = said(&output);
     assert_eq!((code, error.as_str()), (Some(0), ""));
-    assert!(text.contains("https = \"http://me:***@proxy:3128\"  # environment https_proxy\n"), "{text}");
-    assert!(text.contains("no-proxy = \"a b\"                      # environment NO_PROXY\n"), "{text}");
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("https = \"http://me:***@proxy:3128\" # environment https_proxy"), "{text}");
+    assert!(words.contains("no-proxy = \"a b\" # environment NO_PROXY"), "{text}");
     assert!(!text.contains("\nhttp =") && !text.contains("credentials-file"), "{text}");
     Ok(())
 }

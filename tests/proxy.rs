@@ -320,7 +320,6 @@ fn the_environment_of_other_programs_is_the_fallback() {
         ("https_proxy", world.secure_url()),
         ("HTTPS_PROXY", world.secure_url()),
     ] {
-        world.requests();
         let before = world.requests().len();
         let mut list = agent();
         list.env("SSL_CERT_FILE", world.path("ca.pem")).args(["list", &url]).env(name, &with_password);
@@ -421,4 +420,114 @@ async fn a_proxy_that_says_nothing_is_named() -> Outcome {
     let error = discovery::open(&format!("https://{SECURE}/v1/clusters/x").parse()?, &way)?.list(Scope::Active).await;
     assert!(matches!(&error, Err(BackendError::Proxy { fault: ProxyFault::Slow { .. }, .. })), "{error:?}");
     Ok(())
+}
+
+#[test]
+fn nothing_about_the_proxy_is_sent_straight_to_a_server() -> Outcome {
+    own_network();
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("credentials");
+    fs::write(&file, "me:password")?;
+    let listener = std::net::TcpListener::bind(SERVER)?;
+    let heard = std::thread::spawn(move || {
+        let (stream, _) = listener.accept().expect("a client");
+        BufReader::new(stream).lines().map_while(Result::ok).take_while(|line| !line.is_empty()).collect::<Vec<_>>()
+    });
+    let mut list = agent();
+    list.env("http_proxy", format!("http://me:password@{PROXY}")).env("NO_PROXY", HOST);
+    list.env("SWARM_AGENT_PROXY_CREDENTIALS_FILE", &file);
+    said(list.args(["list", &format!("http://{SERVER}/v1/clusters/x")]));
+    let heard = heard.join().map_err(|_| "a panic")?;
+    assert!(heard[0] == "GET /v1/clusters/x HTTP/1.1", "{heard:?}");
+    assert!(!heard.iter().any(|line| line.to_lowercase().contains("proxy")), "{heard:?}");
+    Ok(())
+}
+
+/// An agent in a world. It has no engine there, and so it registers nothing; but it says of its node that it is drained.
+struct Agent<'w> {
+    world: &'w World,
+    _process: Process,
+}
+
+impl<'w> Agent<'w> {
+    fn start(world: &'w World, discovery: &str) -> Self {
+        fs::create_dir_all(world.path("etc/swarm-agent")).expect("a folder");
+        fs::create_dir(world.path("agent")).expect("a folder");
+        Self::configure(world, discovery, "");
+        let process = Self::command(world, &["run"]).stderr(Stdio::null()).spawn().expect("the binary under test");
+        let start = Instant::now();
+        while !world.path("agent.sock").exists() {
+            assert!(start.elapsed() < DEADLINE, "the agent does not start");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Self { world, _process: Process(process) }
+    }
+
+    /// What stands in the tables of `discovery` and `proxy`.
+    fn configure(world: &World, discovery: &str, proxy: &str) {
+        let folder = world.folder.path().display();
+        let text = format!(
+            "[agent]\nstate-directory = \"{folder}/agent\"\n[discovery]\nadvertise = \"10.77.0.1:2375\"\n\
+             advertise-check = \"off\"\n{discovery}\n[proxy]\nhttp = \"http://{PROXY}\"\n\
+             credentials-file = \"{folder}/credentials\"\n{proxy}\n"
+        );
+        fs::write(world.path("etc/swarm-agent/config.toml"), text).expect("a file");
+    }
+
+    fn command(world: &World, args: &[&str]) -> Command {
+        let mut command = agent();
+        command.env("SWARM_AGENT_CONFIG_ROOT", world.folder.path()).env("RUNTIME_DIRECTORY", world.folder.path());
+        command.env("SWARM_AGENT_SOCKET", world.path("agent.sock")).args(args);
+        command
+    }
+
+    fn say(&self, args: &[&str]) -> String {
+        let (code, text) = said(&mut Self::command(self.world, args));
+        assert_eq!(code, Some(0), "{args:?}: {text}");
+        text
+    }
+
+    /// Returns when the others can see it, who ask without a proxy.
+    fn drain(&self, reason: &str) {
+        self.say(&["drain", "--reason", reason]);
+        let start = Instant::now();
+        loop {
+            let mut list = Self::command(self.world, &["list", "--all"]);
+            let (_, list) = said(list.env("SWARM_AGENT_PROXY_HTTP", "off"));
+            if list.contains(reason) {
+                return;
+            }
+            assert!(start.elapsed() < DEADLINE, "{reason:?} is not in {list:?}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+#[test]
+fn the_agent_goes_through_the_proxy_and_takes_over_another_way_at_a_reload() {
+    let world = World::new();
+    let url = format!("url = \"{}\"", world.url());
+    let agent = Agent::start(&world, &url);
+    agent.drain("through it");
+    let put = format!("PUT http://{SERVER}/v1/clusters/{}/10.77.0.1:2375/drained?ttl=180 HTTP/1.1", world.token);
+    assert!(world.requests().contains(&put), "{:?}", world.requests());
+    Agent::configure(&world, &url, "no-proxy = \"10.77.0.0/16\"");
+    let text = agent.say(&["reload"]);
+    assert!(text.contains("proxy.no-proxy"), "{text}");
+    let before = world.requests().len();
+    agent.drain("past it");
+    assert_eq!(world.requests().len(), before, "the proxy is not asked any more");
+}
+
+#[test]
+fn the_agents_own_server_is_never_reached_through_a_proxy() {
+    let world = World::new();
+    let agent = Agent::start(&world, "url = \"embedded\"\nembedded-listen = \"10.77.0.1:8971\"");
+    agent.drain("on its own");
+    let list = agent.say(&["list", "--all"]);
+    assert!(list.contains("10.77.0.1:2375  drained: on its own"), "{list}");
+    let (_, checked) = said(&mut Agent::command(&world, &["check-config", "--connect"]));
+    assert!(checked.contains("ok    discovery        http://10.77.0.1:8971 knows the cluster"), "{checked}");
+    assert!(checked.contains("has no effect on discovery.url = embedded"), "{checked}");
+    assert_eq!(world.requests(), [""; 0]);
 }

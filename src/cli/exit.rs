@@ -3,6 +3,7 @@
 //! `status` finds has two of its own: 2 degraded, 3 not registered.
 
 use crate::discovery::BackendError;
+use crate::model::ProxyFault;
 use std::fmt::Display;
 use std::process::ExitCode;
 
@@ -49,7 +50,8 @@ impl Failure {
             BackendError::Status { status: 500.., .. } => (UNAVAILABLE, ""),
             BackendError::Proxy { fault, .. } => {
                 let remedy = fault.remedy().map(|remedy| format!("; {remedy}")).unwrap_or_default();
-                return Self { code: UNAVAILABLE, text: Some(format!("{error}{remedy}")) };
+                let ours = matches!(fault, ProxyFault::CredentialsFile { .. } | ProxyFault::V6(_));
+                return Self { code: if ours { FAILURE } else { UNAVAILABLE }, text: Some(format!("{error}{remedy}")) };
             }
             BackendError::Garbled { .. } => (FAILURE, "; is that the address of a discovery server?"),
             BackendError::Status { message, .. } if message.is_empty() => {
