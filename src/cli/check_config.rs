@@ -21,7 +21,9 @@ asks it.
 
 With --explain-url a valid configuration says how a URL is reached: through which proxy or directly, and which rule \
 led to it, with its file and line or its variable. Besides discovery URLs it takes the URL of any server and \
-unix:///path. Nobody is asked for anything.
+unix:///path. Nobody is asked for anything. With --json it is an array, with an object for each server: to, proxy (or \
+null), rule (set, off, unset, no_proxy, loopback, unix_socket, embedded, list or not_http), key and origin of what led to \
+it (or null), and text.
 
     $ swarm-agent check-config --explain-url https://disco.example/v1/clusters/TOKEN
     https://disco.example:443 goes through the proxy http://proxy.example:3128 (proxy.https, /etc/swarm-agent/config.toml:9:9)
