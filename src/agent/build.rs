@@ -220,8 +220,8 @@ fn same_cluster(entry: &HeldEntry, ours: &DiscoveryUrl) -> bool {
     entry.url.parse().is_ok_and(|held: DiscoveryUrl| held.same_cluster(ours))
 }
 
-pub fn site(settings: &DiscoverySettings, url: &DiscoveryUrl) -> Result<Site, BackendError> {
-    let backend = Arc::from(discovery::open(url, &settings.way)?);
+pub fn site(way: &WayOut, url: &DiscoveryUrl) -> Result<Site, BackendError> {
+    let backend = Arc::from(discovery::open(url, way)?);
     Ok(Site { backend, server: url.to_string(), url: url.to_secret_string() })
 }
 
@@ -234,11 +234,11 @@ fn former(settings: &DiscoverySettings, ours: &DiscoveryUrl, entry: HeldEntry, n
             return None;
         }
     };
-    let mut settings = settings.clone();
+    let mut way = settings.way.clone();
     if !url.same_server(ours) {
         // the secrets are for another one
-        settings.way.auth = AuthFiles::default();
+        way.auth = AuthFiles::default();
     }
-    let place = Place { site: site(&settings, &url).ok()?, address: entry.address, hold: entry.hold };
+    let place = Place { site: site(&way, &url).ok()?, address: entry.address, hold: entry.hold };
     Some(Former { place, due: now, until: now + settings.ttl })
 }

@@ -268,16 +268,18 @@ impl Crew {
 
 /// Files are read and written on the way: off the runtime, where a disk that hangs would stop every loop.
 async fn prepare(settings: &AgentSettings) -> Result<Prepared, AgentError> {
-    let (cluster, url) = match &settings.discovery.url {
+    let way = &settings.discovery.way;
+    let (cluster, url, way) = match &settings.discovery.url {
         Discovery::Embedded => {
             let settings = settings.clone();
             let made = tokio::task::spawn_blocking(move || embedded::cluster(&settings)).await;
             let cluster = made.map_err(AgentError::Panicked)?.map_err(AgentError::Token)?;
-            (Some(cluster.clone()), DiscoveryUrl::Token(cluster))
+            // also where it listens on an address that other hosts use
+            (Some(cluster.clone()), DiscoveryUrl::Token(cluster), &way.without_proxy())
         }
-        Discovery::At(url) => (None, url.clone()),
+        Discovery::At(url) => (None, url.clone(), way),
     };
-    let site = build::site(&settings.discovery, &url)?;
+    let site = build::site(way, &url)?;
     Ok(Prepared { cluster, url, site })
 }
 

@@ -53,6 +53,7 @@ pub fn effect(key: &str) -> Effect {
         | "discovery.auth.token-file"
         | "discovery.auth.user"
         | "discovery.auth.password-file" => &[Identity, Registrar, Credentials, Marker],
+        "proxy.http" | "proxy.https" | "proxy.no-proxy" | "proxy.credentials-file" => &[Identity, Registrar, Marker],
         // it was for the first registration of this process
         "discovery.delay" => &[],
         "engine.unit" => &[Supervisor, Prober],

@@ -1,9 +1,9 @@
 //! `swarm-agent check-config`: reads the configuration as a service would, and says what is wrong with it.
 
 use super::config_args::ConfigArgs;
-use super::connect;
 use super::credential_args;
 use super::exit::{self, Failure};
+use super::{connect, explain};
 use crate::config::settings::DiscoverySettings;
 use crate::config::{ConfigError, ConfigErrors, Merged, Sources, load_agent, load_server};
 use crate::model::Discovery;
@@ -22,6 +22,15 @@ socket and write the state directory? The engine itself is asked only while its 
 to its socket could start an engine that somebody stopped. If it answers, the advertised address is asked too, as the agent \
 asks it.
 
+With --explain-url a valid configuration says how a URL is reached: through which proxy or directly, and which rule \
+led to it, with its file and line or its variable. Besides discovery URLs it takes the URL of any server and \
+unix:///path. Nobody is asked for anything. With --json it is an array, with an object for each server: to, proxy (or \
+null), rule (set, off, unset, no_proxy, loopback, unix_socket, embedded, list or not_http), key and origin of what led to \
+it (or null), and text.
+
+    $ swarm-agent check-config --explain-url https://disco.example/v1/clusters/TOKEN
+    https://disco.example:443 goes through the proxy http://proxy.example:3128 (proxy.https, /etc/swarm-agent/config.toml:9:9)
+
 Exit status: 0 all is well, 69 something would not work now, 78 the configuration is wrong.")]
 pub struct CheckConfig {
     /// Whose configuration
@@ -30,6 +39,10 @@ pub struct CheckConfig {
     /// Try it on the world, too: read-only
     #[arg(long)]
     connect: bool,
+    /// Say through which proxy URL is reached, or why through none
+    // a text, so that an error can't repeat the token
+    #[arg(long, value_name = "URL", conflicts_with = "connect")]
+    explain_url: Option<String>,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -61,6 +74,8 @@ impl Role {
 /// A valid configuration, and what was found with `--connect`.
 struct Report {
     merged: Merged,
+    /// What is set and has no effect.
+    notices: Vec<String>,
     findings: Option<Vec<Finding>>,
     /// What is valid, and better otherwise.
     warning: Option<String>,
@@ -68,12 +83,16 @@ struct Report {
 
 impl CheckConfig {
     pub fn run(self) -> Result<(), Failure> {
+        if let Some(url) = &self.explain_url {
+            return explain::run(url, self.role, &self.config.sources(), self.json);
+        }
         let result = match self.role {
             Role::Agent => check_agent(&self.config.sources(), self.connect)?,
             Role::Server => load_server(&self.config.sources()).map(|loaded| Report {
                 findings: self.connect.then(|| connect::server(&loaded.settings)),
                 merged: loaded.merged,
                 warning: None,
+                notices: Vec::new(),
             }),
         };
         match (self.quiet, self.json) {
@@ -95,7 +114,8 @@ fn check_agent(sources: &Sources, connect: bool) -> Result<Result<Report, Config
         Err(errors) => return Ok(Err(errors)),
     };
     let findings = if connect { Some(super::runtime()?.block_on(connect::agent(&loaded.settings))) } else { None };
-    Ok(Ok(Report { merged: loaded.merged, findings, warning: exposed(&loaded.settings.discovery) }))
+    let (notices, warning) = (explain::notices(&loaded), exposed(&loaded.settings.discovery));
+    Ok(Ok(Report { merged: loaded.merged, notices, warning, findings }))
 }
 
 fn exposed(settings: &DiscoverySettings) -> Option<String> {
@@ -119,6 +139,9 @@ fn print_text(result: &Result<Report, ConfigErrors>, role: Role) -> Result<(), F
             let files: String = report.merged.files().iter().map(|file| format!("{}\n", file.display())).collect();
             super::print(&format!("configuration is valid: {count} file{plural}\n{files}"))?;
             report.warning.iter().for_each(|text| super::remark(text));
+            for notice in &report.notices {
+                super::print(&format!("notice: {notice}\n"))?;
+            }
             let Some(findings) = &report.findings else { return Ok(()) };
             super::print(&findings.iter().map(finding_text).collect::<String>())?;
             connect::remark(role.user()).iter().for_each(|text| super::remark(text));
@@ -145,6 +168,9 @@ fn print_json(result: &Result<Report, ConfigErrors>) -> Result<(), Failure> {
             let mut object = json!({ "valid": true, "files": files, "errors": [] });
             if let Some(warning) = &report.warning {
                 object["warnings"] = json!([warning]);
+            }
+            if !report.notices.is_empty() {
+                object["notices"] = report.notices.as_slice().into();
             }
             if let (Some(findings), Some(worst)) = (&report.findings, report.worst()) {
                 object["checks"] = findings.iter().map(finding_json).collect();

@@ -2,11 +2,11 @@
 
 use super::discovery_args::embedded;
 use super::exit::Failure;
-use crate::config::settings::{AgentSettings, DiscoverySettings, ServerSettings};
+use crate::config::settings::{AgentSettings, ServerSettings};
 use crate::discovery::{self, Scope};
 use crate::discovery_server::Usable;
 use crate::engine::{DockerEngine, Door, Engine, TcpDoor, socket_access};
-use crate::model::{AddressState, AdvertiseCheck, Discovery, DiscoveryUrl, Reach, ServerFiles};
+use crate::model::{AddressState, AdvertiseCheck, Discovery, DiscoveryUrl, Reach, ServerFiles, WayOut};
 use crate::network::{KernelNetwork, Network};
 use crate::policy::advertise::Locating;
 use crate::policy::checkup::{self, Finding};
@@ -81,9 +81,9 @@ const DISCOVERY: &str = "discovery";
 
 async fn discovery(settings: &AgentSettings) -> Vec<Finding> {
     match &settings.discovery.url {
-        Discovery::At(url) => discovery_at(&settings.discovery, url).await,
+        Discovery::At(url) => discovery_at(&settings.discovery.way, url).await,
         Discovery::Embedded => match embedded(&settings.state_directory) {
-            Ok(url) => discovery_at(&settings.discovery, &url).await,
+            Ok(url) => discovery_at(&settings.discovery.way.without_proxy(), &url).await,
             Err(failure) => vec![fail(&failure.text.unwrap_or_default())],
         },
     }
@@ -95,8 +95,8 @@ fn fail(text: &str) -> Finding {
     Finding::fail(DISCOVERY, says, remedy)
 }
 
-async fn discovery_at(settings: &DiscoverySettings, url: &DiscoveryUrl) -> Vec<Finding> {
-    let listing = match discovery::open(url, &settings.way) {
+async fn discovery_at(way: &WayOut, url: &DiscoveryUrl) -> Vec<Finding> {
+    let listing = match discovery::open(url, way) {
         Ok(backend) => backend.list(Scope::Active).await,
         Err(error) => Err(error),
     };

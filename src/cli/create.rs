@@ -1,11 +1,13 @@
 //! `swarm-agent create`: a new cluster at a discovery server.
 
+use super::config_args::FileArgs;
 use super::credential_args::{self, CredentialArgs};
+use super::discovery_args;
 use super::exit::Failure;
 use crate::config::named_cluster;
 use crate::discovery::token;
 use crate::model::discovery_url::DiscoveryUrlError;
-use crate::model::{Discovery, DiscoveryUrl, ServerUrl};
+use crate::model::{Discovery, DiscoveryUrl, ServerUrl, WayOut};
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -37,6 +39,8 @@ pub struct Create {
     timeout: Duration,
     #[command(flatten)]
     credentials: CredentialArgs,
+    #[command(flatten)]
+    files: FileArgs,
 }
 
 impl Create {
@@ -47,6 +51,8 @@ impl Create {
         let cluster = named_cluster(Discovery::At(url.clone()), self.credentials.flags()?);
         let cluster = cluster.map_err(|errors| Failure::usage(errors.to_string()))?;
         let way = credential_args::way(&url, cluster.credentials, self.timeout);
+        let to: Vec<_> = server.destination().into_iter().collect();
+        let way = WayOut { proxy: discovery_args::proxy(&to, &self.files)?, ..way };
         let made = token::create(&server, &way);
         let token = super::runtime()?.block_on(made).map_err(Failure::discovery)?;
         let url = format!("{}/{}", server.clusters(), token.as_str());

@@ -3,9 +3,9 @@
 use super::config_args::FileArgs;
 use super::credential_args::{self, CredentialArgs, UserArgs};
 use super::exit::{self, Failure};
-use crate::config::{ConfigErrors, FromValue, named_cluster, read_cluster, read_key};
+use crate::config::{ConfigErrors, FromValue, named_cluster, read_cluster, read_key, read_proxy};
 use crate::discovery::{self, Backend};
-use crate::model::{Discovery, DiscoveryUrl};
+use crate::model::{Destination, Discovery, DiscoveryUrl, ProxySettings, WayOut};
 use crate::state::ClusterFile;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -41,12 +41,18 @@ impl DiscoveryArgs {
             }
             None => read_cluster(&self.files.sources().with_flags(flags)).map_err(|errors| unread(&errors))?,
         };
-        let url = match cluster.url {
-            Discovery::At(url) => url,
-            Discovery::Embedded => embedded(&self.configured::<PathBuf>("agent.state-directory")?)?,
+        // its own server is here
+        let (url, proxy) = match cluster.url {
+            Discovery::At(url) => {
+                let proxy = proxy(&url.destinations(), &self.files)?;
+                (url, proxy)
+            }
+            Discovery::Embedded => {
+                (embedded(&self.configured::<PathBuf>("agent.state-directory")?)?, ProxySettings::default())
+            }
         };
         let way = credential_args::way(&url, cluster.credentials, self.timeout);
-        discovery::open(&url, &way).map_err(Failure::discovery)
+        discovery::open(&url, &WayOut { proxy, ..way }).map_err(Failure::discovery)
     }
 
     /// A key of this host's configuration.
@@ -59,6 +65,17 @@ fn unread(errors: &ConfigErrors) -> Failure {
     errors.iter().for_each(|error| super::remark(&error.to_string()));
     super::remark("no cluster could be read from the configuration; give DISCOVERY_URL, or set SWARM_DISCOVERY");
     Failure::said(exit::CONFIG)
+}
+
+/// The proxies on the way to these servers. Nobody needs usable ones to reach what no proxy has to do with.
+pub fn proxy(to: &[Destination], files: &FileArgs) -> Result<ProxySettings, Failure> {
+    if to.iter().all(Destination::is_local) {
+        return Ok(ProxySettings::default());
+    }
+    read_proxy(&files.sources()).map_err(|errors| {
+        errors.iter().for_each(|error| super::remark(&error.to_string()));
+        Failure::said(exit::CONFIG)
+    })
 }
 
 /// The cluster of the agent's own discovery server, as the agent wrote it down.

@@ -3,6 +3,7 @@
 //! `status` finds has two of its own: 2 degraded, 3 not registered.
 
 use crate::discovery::BackendError;
+use crate::model::ProxyFault;
 use std::fmt::Display;
 use std::process::ExitCode;
 
@@ -40,6 +41,11 @@ impl Failure {
 
     /// A discovery service that could not be asked is unavailable; one that refused gave its reason.
     pub fn discovery(error: BackendError) -> Self {
+        if let BackendError::Proxy { fault, .. } = &error {
+            let remedy = fault.remedy().map(|remedy| format!("; {remedy}")).unwrap_or_default();
+            let ours = matches!(fault, ProxyFault::CredentialsFile { .. } | ProxyFault::V6(_));
+            return Self { code: if ours { FAILURE } else { UNAVAILABLE }, text: Some(format!("{error}{remedy}")) };
+        }
         let (code, remedy) = code_and_remedy(&error);
         Self { code, text: Some(format!("{error}{remedy}")) }
     }
@@ -68,6 +74,7 @@ fn code_and_remedy(error: &BackendError) -> (u8, &'static str) {
         | BackendError::ReadOnly { .. }
         | BackendError::File { .. }
         | BackendError::NoRoom { .. }
+        | BackendError::Proxy { .. }
         | BackendError::Held { .. } => (FAILURE, ""),
     }
 }

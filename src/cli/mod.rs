@@ -10,6 +10,7 @@ mod discovery_args;
 mod drain;
 mod engine;
 mod exit;
+mod explain;
 mod join;
 mod list;
 mod list_format;

@@ -3,7 +3,7 @@
 use super::check_config::Role;
 use super::config_args::ConfigArgs;
 use super::exit::{self, Failure};
-use crate::config::schema::{DefaultValue, Key, Kind, TABLES};
+use crate::config::schema::{Key, Kind, TABLES};
 use crate::config::{ConfigError, ConfigErrors, Merged, Origin, inspect_agent, inspect_server};
 use clap::Args;
 use serde_json::{Value, json};
@@ -71,7 +71,7 @@ fn toml(merged: &Merged, role: Role, with_origin: bool) -> String {
     let tables = TABLES.iter().filter_map(|(table, _)| {
         let entries = merged.entries().filter(|(key, _)| key.split().0 == *table && concerns(role, key));
         // what need not be set and is not has no line
-        let entries = entries.filter(|(key, value)| value.is_some() || key.default != DefaultValue::Unset);
+        let entries = entries.filter(|(key, value)| value.is_some() || key.default.text().is_some());
         let lines: Vec<(String, String)> = entries.map(|(key, value)| line(key, value)).collect();
         (!lines.is_empty()).then(|| format!("[{table}]\n{}", aligned(&lines, with_origin)))
     });

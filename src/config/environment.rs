@@ -37,6 +37,15 @@ pub fn from_environment(sources: &Sources) -> Fragment {
     fragment
 }
 
+/// The first of some variables that is set to something. An empty one counts as unset, as other programs have it.
+pub fn put_first(fragment: &mut Fragment, key: &'static Key, names: &[&str], sources: &Sources) {
+    let set =
+        names.iter().filter_map(|name| Some((name, sources.variable(name)?))).find(|(_, value)| !value.is_empty());
+    if let Some((name, value)) = set {
+        put(fragment, key, name, value);
+    }
+}
+
 fn put(fragment: &mut Fragment, key: &'static Key, name: &str, value: &OsStr) {
     let origin = Origin::Environment(name.to_owned());
     match value.to_str() {

@@ -86,6 +86,7 @@ fn defaults(sources: &Sources, set: &BTreeMap<&'static str, Entry>, errors: &[Co
             (DefaultValue::StateDirectory(text) | DefaultValue::Text(text), _) => {
                 fragment.put(key, text, Origin::Default)
             }
+            (DefaultValue::Variables(names), _) => environment::put_first(&mut fragment, key, names, sources),
             (DefaultValue::Unset, _) => {}
         }
     }

@@ -4,6 +4,7 @@
 use super::origin::Origin;
 use super::tokens::TokenProblem;
 use super::value::{ValueProblem, words};
+use crate::model::Source;
 use crate::model::{AuthKind, AuthNames, Misfit, StoreKind};
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +50,11 @@ pub enum Problem {
     #[error("{} = {} ({}) is of no use with {} = {} ({}), {}",
         .set.path, .set.shown, .set.origin, .url.path, .url.shown, .url.origin, .misfit.why())]
     Misfit { set: Box<Placed>, url: Box<Placed>, misfit: Misfit },
+    /// The password is not repeated.
+    #[error("a user and a password don't belong in a URL")]
+    ProxyCredentials,
+    #[error("{to} can't be reached through the proxy ({proxy}): https to an IPv6 address does not work through one")]
+    ProxyV6 { to: String, proxy: Source },
     #[error("{} = {} ({}) must be greater than {} = {} ({})",
         .greater.path, .greater.shown, .greater.origin, .smaller.path, .smaller.shown, .smaller.origin)]
     NotGreater { greater: Box<Placed>, smaller: Box<Placed> },
@@ -110,6 +116,10 @@ impl Problem {
             Self::AnyPort => Some("write a port from 1 to 65535".to_owned()),
             Self::Misfit { set, url, misfit } => Some(misfit_remedy(set.path, url.path, *misfit)),
             Self::Unpaired { set, missing } => Some(format!("set {missing} too, or take {set} out")),
+            Self::ProxyCredentials => Some(
+                "put user:password on the one line of a file and name that file in proxy.credentials-file".to_owned(),
+            ),
+            Self::ProxyV6 { .. } => Some("write a host name, or put the address into proxy.no-proxy".to_owned()),
             Self::Unreadable { .. } | Self::TooLarge { .. } | Self::More { .. } => None,
         }
     }

@@ -52,6 +52,10 @@ pub enum Kind {
     User,
     /// A unix socket: `unix:///path` or an absolute path.
     UnixSocket,
+    /// `http://host:port` of a proxy, or `off`.
+    Proxy,
+    /// Hosts, domains and networks between commas or white space.
+    NoProxy,
     /// A systemd unit whose name ends in `.service`.
     ServiceUnit,
 }
@@ -63,6 +67,8 @@ pub enum DefaultValue {
     Text(&'static str),
     /// `STATE_DIRECTORY`, which systemd sets from `StateDirectory=`; this path without it.
     StateDirectory(&'static str),
+    /// The first of these variables of the environment that is set, which other programs use too. Nothing without them.
+    Variables(&'static [&'static str]),
     /// None: what it is for is then not done.
     Unset,
 }
@@ -72,7 +78,15 @@ impl DefaultValue {
     pub fn text(self) -> Option<&'static str> {
         match self {
             Self::Text(text) | Self::StateDirectory(text) => Some(text),
-            Self::Unset => None,
+            Self::Variables(_) | Self::Unset => None,
+        }
+    }
+
+    /// The variables that it may come from and that are not ours alone.
+    pub fn variables(self) -> &'static [&'static str] {
+        match self {
+            Self::Variables(names) => names,
+            Self::Text(_) | Self::StateDirectory(_) | Self::Unset => &[],
         }
     }
 }
@@ -83,6 +97,7 @@ pub const TABLES: &[(&str, &str)] = &[
     ("discovery", "where the engine's address is registered, and how often"),
     ("discovery.tls", "TLS to a discovery service whose URL says so: https, token, etcds, consuls, zks"),
     ("discovery.auth", "who this host is to the discovery service; the secrets are in files"),
+    ("proxy", "the way out to the discovery service, for this agent and its commands; not the engine's own"),
     ("engine", "the Docker Engine of this host, and when it counts as working"),
     ("status", "who may look at the agent, and how"),
     ("server", "the discovery server (`swarm-agent serve`)"),
@@ -238,6 +253,41 @@ pub const KEYS: &[Key] = &[
         doc: "A file with the password of discovery.auth.user. Not set by default.",
         example: r#""credential:discovery-password""#,
         ..key("discovery.auth.password-file", Kind::File, DefaultValue::Unset)
+    },
+    Key {
+        doc: "The proxy for discovery services without TLS (http, etcd, consul): http://HOST:PORT, or off. Without it the \
+              variables http_proxy (in small letters only), all_proxy and ALL_PROXY count. The loopback, unix sockets and \
+              the embedded server never go through a proxy. `swarm-agent check-config --explain-url URL` tells what \
+              holds for a URL.",
+        example: r#""http://proxy.example:3128""#,
+        secret: true,
+        ..key("proxy.http", Kind::Proxy, DefaultValue::Variables(&["http_proxy", "all_proxy", "ALL_PROXY"]))
+    },
+    Key {
+        doc: "The proxy for discovery services with TLS (https, token, etcds, consuls), which it is asked to connect to \
+              (CONNECT): http://HOST:PORT, or off. Without it the variables https_proxy, HTTPS_PROXY, all_proxy and \
+              ALL_PROXY count.",
+        example: r#""http://proxy.example:3128""#,
+        secret: true,
+        ..key(
+            "proxy.https",
+            Kind::Proxy,
+            DefaultValue::Variables(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]),
+        )
+    },
+    Key {
+        doc: "What is reached without a proxy, between commas: example.com is the host and all below it, .example.com and \
+              *.example.com only what is below; 10.0.0.5, fd00::5, 10.0.0.0/8 and fd00::/8 are for addresses in URLs \
+              (names are not looked up); any of them may end in :PORT; * is everything. Without this key the variables \
+              no_proxy and NO_PROXY count.",
+        example: r#"".example.com,10.0.0.0/8""#,
+        ..key("proxy.no-proxy", Kind::NoProxy, DefaultValue::Variables(&["no_proxy", "NO_PROXY"]))
+    },
+    Key {
+        doc: "A file with one line, USER:PASSWORD, for the proxies. It is read anew for each request; the user swarm-agent \
+              must be able to read it, and it can't lie below /home or /root. Not set by default.",
+        example: r#""/etc/swarm-agent/proxy-credentials""#,
+        ..key("proxy.credentials-file", Kind::Path, DefaultValue::Unset)
     },
     Key {
         doc: "The engine's socket: unix:///path or an absolute path.",

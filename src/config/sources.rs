@@ -2,6 +2,7 @@
 //! process; the caller hands it in.
 
 use super::environment::{CREDENTIALS_DIRECTORY, STATE_DIRECTORY};
+use super::schema::{self, KEYS};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
@@ -86,8 +87,10 @@ impl Sources {
     }
 }
 
-/// `SWARM_…`, ours and the classic names, and what systemd sets.
+/// `SWARM_…`, ours and the classic names, what systemd sets, and what defaults come from.
 fn is_ours(name: &OsStr) -> bool {
-    [STATE_DIRECTORY, CREDENTIALS_DIRECTORY].iter().any(|systemds| name == *systemds)
+    let shared = |key: &schema::Key| key.default.variables().iter().any(|variable| name == *variable);
+    KEYS.iter().any(shared)
+        || [STATE_DIRECTORY, CREDENTIALS_DIRECTORY].iter().any(|systemds| name == *systemds)
         || name.as_encoded_bytes().starts_with(b"SWARM_")
 }

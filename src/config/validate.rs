@@ -5,6 +5,7 @@ use super::error::{ConfigError, ConfigErrors};
 use super::merged::{Merged, collect};
 use super::origin::Origin;
 use super::problem::{Placed, Problem};
+use super::proxy;
 use super::settings::{AgentSettings, DiscoverySettings, EngineSettings, ServerSettings, StatusSettings};
 use super::sources::Sources;
 use super::tokens;
@@ -81,6 +82,7 @@ fn discovery(b: &mut Builder<'_>) -> Option<DiscoverySettings> {
     b.check_credentials("discovery.url", url.as_ref());
     let Credentials { tls, auth } = Credentials::of(b.merged);
     let timeouts = Timeouts { connect: b.take("discovery.connect-timeout")?, total: b.take("discovery.timeout")? };
+    b.errors.extend(proxy::misfits(b.merged));
     Some(DiscoverySettings {
         url: url?,
         embedded_listen: b.take("discovery.embedded-listen")?,
@@ -90,7 +92,7 @@ fn discovery(b: &mut Builder<'_>) -> Option<DiscoverySettings> {
         heartbeat: b.take("discovery.heartbeat")?,
         ttl: b.take("discovery.ttl")?,
         delay: b.take("discovery.delay")?,
-        way: WayOut { tls, auth, ..WayOut::direct(timeouts) },
+        way: WayOut { tls, auth, proxy: proxy::settings(b.merged), ..WayOut::direct(timeouts) },
     })
 }
 

@@ -4,7 +4,9 @@ use super::schema::Kind;
 use super::settings::LogLevel;
 use crate::model::advertise::AdvertiseError;
 use crate::model::discovery_url::DiscoveryUrlError;
-use crate::model::{Advertise, AdvertiseCheck, CREDENTIAL, Discovery, Duplicates, Readers};
+use crate::model::no_proxy::NoProxyError;
+use crate::model::proxy::ProxyUrlError;
+use crate::model::{Advertise, AdvertiseCheck, CREDENTIAL, Discovery, Duplicates, NoProxy, ProxySetting, Readers};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -23,6 +25,8 @@ pub enum Value {
     Path(PathBuf),
     Unit(String),
     Text(String),
+    Proxy(ProxySetting),
+    NoProxy(NoProxy),
 }
 
 /// What is wrong with one value. The value of a secret is in none of them.
@@ -65,6 +69,10 @@ pub enum ValueProblem {
     NotUnixSocket(String),
     #[error("{0:?} is not the name of a service unit")]
     NotServiceUnit(String),
+    #[error("not a proxy: {0}")]
+    NotProxy(ProxyUrlError),
+    #[error("not a list of hosts: {0}")]
+    NotNoProxy(NoProxyError),
 }
 
 /// Instead of an address to listen on.
@@ -89,6 +97,8 @@ pub fn parse(kind: &Kind, text: &str) -> Result<Value, ValueProblem> {
         Kind::User => user(text).map(Value::Text),
         Kind::UnixSocket => unix_socket(text).map(Value::Path),
         Kind::ServiceUnit => service_unit(text).map(Value::Unit),
+        Kind::Proxy => text.parse().map(Value::Proxy).map_err(ValueProblem::NotProxy),
+        Kind::NoProxy => text.parse().map(Value::NoProxy).map_err(ValueProblem::NotNoProxy),
     }
 }
 
@@ -230,6 +240,8 @@ impl ValueProblem {
             Self::NotUser(_) => r#"write it like "swarm""#.to_owned(),
             Self::NotUnixSocket(_) => r#"write it like "unix:///run/docker.sock""#.to_owned(),
             Self::NotServiceUnit(_) => r#"write it like "docker.service""#.to_owned(),
+            Self::NotProxy(_) => r#"write it like "http://proxy.example:3128", or "off" for none"#.to_owned(),
+            Self::NotNoProxy(_) => r#"write it like ".example.com,10.0.0.0/8""#.to_owned(),
             Self::NotInteger(_) => "write it like 3".to_owned(),
             Self::SocketPathTooLong(_) => "choose a shorter path".to_owned(),
             // their messages say it
@@ -251,6 +263,8 @@ impl fmt::Display for Value {
             Self::OptionalSocketAddress(None) => f.write_str(OFF),
             Self::Path(path) => path.display().fmt(f),
             Self::Unit(name) | Self::Text(name) => f.write_str(name),
+            Self::Proxy(proxy) => proxy.fmt(f),
+            Self::NoProxy(list) => list.fmt(f),
         }
     }
 }
@@ -260,6 +274,7 @@ impl Value {
     pub fn masked(&self) -> String {
         match self {
             Self::Discovery(discovery) => discovery.to_masked_string(),
+            Self::Proxy(proxy) => proxy.to_masked_string(),
             other => other.to_string(),
         }
     }
@@ -291,6 +306,8 @@ from_value! {
     SocketAddress => SocketAddr,
     OptionalSocketAddress => Option<SocketAddr>,
     Path => PathBuf,
+    Proxy => ProxySetting,
+    NoProxy => NoProxy,
 }
 
 impl FromValue for String {

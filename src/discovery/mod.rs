@@ -10,7 +10,7 @@ mod web;
 pub mod zookeeper;
 
 pub use crate::model::Listing;
-use crate::model::{DiscoveryUrl, Hold, NodeAddress, NodeRecord, StoreKind, TlsFileFault, WayOut};
+use crate::model::{DiscoveryUrl, Hold, NodeAddress, NodeRecord, ProxyFault, Source, StoreKind, TlsFileFault, WayOut};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -130,6 +130,9 @@ pub enum BackendError {
     ReadOnly { list: String },
     #[error("{} can't be read: {cause}", path.display())]
     File { path: PathBuf, cause: String },
+    /// The proxy on the way to the server, and what set it.
+    #[error("the proxy {proxy} ({rule}) {fault}")]
+    Proxy { proxy: String, rule: Source, fault: ProxyFault },
     /// The service can register nodes, but not say of one that it is drained.
     #[error("{server} has no room for drained nodes")]
     NoRoom { server: String },
@@ -164,6 +167,7 @@ impl BackendError {
             Self::Refused { .. } => "refused",
             Self::ReadOnly { .. } => "read_only",
             Self::File { .. } => "file",
+            Self::Proxy { .. } => "proxy",
             Self::NoRoom { .. } => "no_room",
             Self::Held { .. } => "held",
         }

@@ -2,10 +2,12 @@
 
 mod client;
 mod lines;
+mod proxy;
 
 pub use self::lines::Lines;
 
 use self::client::{Secure, Token};
+use self::proxy::Proxies;
 use super::BackendError;
 use crate::model::{AuthFiles, Timeouts, TlsFiles, TlsNames, WayOut};
 use crate::tls::{Renewed, Unready};
@@ -32,6 +34,7 @@ pub struct Web {
     secret: Option<String>,
     timeouts: Timeouts,
     in_plain_words: bool,
+    proxies: Proxies,
 }
 
 /// The header by which the server may know us.
@@ -90,9 +93,10 @@ impl Web {
     pub fn new(server: String, tls: bool, secret: Option<String>, way: &WayOut) -> Result<Self, BackendError> {
         let files = way.tls.clone().unwrap_or_else(|| TlsFiles::of_the_system(TlsNames::DISCOVERY));
         let (names, timeouts) = (files.names, way.timeouts);
-        let plain = client::plain(timeouts)?;
-        let secure = tls.then(|| Arc::new(client::secure(files, timeouts)));
-        Ok(Self { plain, secure, names, access: None, server, secret, timeouts, in_plain_words: false })
+        let proxies = Proxies::new(&way.proxy, timeouts);
+        let plain = client::plain(timeouts, &proxies)?;
+        let secure = tls.then(|| Arc::new(client::secure(files, timeouts, proxies.clone())));
+        Ok(Self { plain, secure, names, access: None, server, secret, timeouts, in_plain_words: false, proxies })
     }
 
     /// Lets the server know us by a token in this header, behind these words, if there is one. With it, a 401 or a 403
@@ -105,7 +109,7 @@ impl Web {
 
     /// Another server of the same service, over the same clients.
     pub fn sibling(&self, server: String) -> Self {
-        let Self { plain, secure, names, access, secret, timeouts, in_plain_words, .. } = self;
+        let Self { plain, secure, names, access, secret, timeouts, in_plain_words, proxies, .. } = self;
         let (plain, secure, access) = (plain.clone(), secure.clone(), access.clone());
         Self {
             plain,
@@ -116,6 +120,7 @@ impl Web {
             secret: secret.clone(),
             timeouts: *timeouts,
             in_plain_words: *in_plain_words,
+            proxies: proxies.clone(),
         }
     }
 
@@ -145,11 +150,16 @@ impl Web {
     pub async fn follow(&self, request: RequestBuilder) -> Result<Lines<'_>, BackendError> {
         let mut request = request.build().map_err(|error| self.failed(error, &Papers::default()))?;
         let begun = Instant::now();
-        let papers = self.papers().await?;
+        let (papers, passage) = tokio::join!(self.papers(), self.proxies.passage(request.url(), &self.server));
+        let (papers, passage) = (papers?, passage?);
         // what reading took is part of the attempt
         let bound = request.timeout().copied().unwrap_or(self.timeouts.total);
         *request.timeout_mut() = Some(bound.saturating_sub(begun.elapsed()));
-        let answer = self.execute(request, &papers).await.map_err(|error| self.failed(error, &papers))?;
+        let answer = match self.execute(request, &papers).await {
+            Ok(answer) => answer,
+            Err(error) => return Err(passage.failed(&error).await.unwrap_or_else(|| self.failed(error, &papers))),
+        };
+        passage.check(&answer)?;
         Ok(Lines::new(self, answer, papers))
     }
 

@@ -1,6 +1,7 @@
 //! Where a cluster's list of nodes lives.
 
 use super::Listing;
+use super::destination::Destination;
 use super::store_url::{StoreKind, StoreUrl};
 use super::token::{Token, TokenError};
 use std::fmt;
@@ -191,6 +192,11 @@ impl ServerUrl {
         format!("{}://{}{}/clusters", self.scheme(), self.authority, self.path)
     }
 
+    /// None only for an authority that would not have been read.
+    pub fn destination(&self) -> Option<Destination> {
+        Destination::of_authority(self.tls, &self.authority)
+    }
+
     fn scheme(&self) -> &'static str {
         if self.tls { "https" } else { "http" }
     }
@@ -277,6 +283,17 @@ impl DiscoveryUrl {
             Self::Token(url) => !is_loopback(&url.server.authority),
             Self::Store(url) => !url.endpoints.iter().all(|endpoint| is_loopback(endpoint)),
             Self::Nodes(_) | Self::File(_) => false,
+        }
+    }
+
+    /// The servers that are asked over HTTP.
+    pub fn destinations(&self) -> Vec<Destination> {
+        match self {
+            Self::Token(url) => url.server.destination().into_iter().collect(),
+            Self::Store(url) if url.kind != StoreKind::Zookeeper => {
+                url.endpoints.iter().filter_map(|endpoint| Destination::of_authority(url.tls, endpoint)).collect()
+            }
+            Self::Store(_) | Self::Nodes(_) | Self::File(_) => Vec::new(),
         }
     }
 

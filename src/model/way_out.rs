@@ -1,6 +1,6 @@
 //! How a discovery service is reached.
 
-use super::{AuthKind, DiscoveryUrl, TlsFiles};
+use super::{AuthKind, DiscoveryUrl, ProxySettings, TlsFiles};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -54,10 +54,6 @@ impl Default for AuthNames {
     }
 }
 
-/// The proxies on the way.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ProxySettings {}
-
 impl WayOut {
     /// Straight, as nobody in particular, and with the system's CAs.
     pub fn direct(timeouts: Timeouts) -> Self {
@@ -72,5 +68,11 @@ impl WayOut {
             AuthKind::UserAndPassword => password.as_ref().map(|_| names.password),
         };
         name.filter(|_| !url.tls() && url.leaves_this_host())
+    }
+
+    /// To a server of our own, which no proxy has to do with.
+    #[must_use]
+    pub fn without_proxy(&self) -> Self {
+        Self { proxy: ProxySettings::default(), ..self.clone() }
     }
 }

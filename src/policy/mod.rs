@@ -13,6 +13,7 @@ pub mod operator_status;
 pub mod overall;
 pub mod permission;
 pub mod proof;
+pub mod proxy;
 pub mod registration;
 pub mod summary;
 pub mod watch;

@@ -127,16 +127,17 @@ fn unix(date: SystemTime) -> f64 {
 #[cfg(test)]
 mod tests {
     use crate::discovery::BackendError::{
-        self, Broken, Client, Connect, Credentials, Denied, Everywhere, File, Garbled, Held, NoRoom, ReadOnly, Refused,
-        Status, Timeout, Tls,
+        self, Broken, Client, Connect, Credentials, Denied, Everywhere, File, Garbled, Held, NoRoom, Proxy, ReadOnly,
+        Refused, Status, Timeout, Tls,
     };
-    use crate::model::{TlsFileFault, TlsFileProblem};
+    use crate::model::{ProxyFault, Source, TlsFileFault, TlsFileProblem};
     use crate::telemetry::metrics::REQUEST_FAILURES;
     use std::time::Duration;
 
     #[test]
     fn every_kind_of_failure_is_counted_from_the_start() {
         let (server, text) = (|| "disco".to_owned(), String::new);
+        let rule = || Source { key: "proxy.http", origin: text() };
         let next = |error: &BackendError| {
             Some(match error {
                 Connect { .. } => Timeout { server: server(), timeout: Duration::ZERO },
@@ -152,7 +153,8 @@ mod tests {
                 Denied { .. } => Refused { server: server(), reason: text() },
                 Refused { .. } => ReadOnly { list: text() },
                 ReadOnly { .. } => File { path: "/".into(), cause: text() },
-                File { .. } => NoRoom { server: server() },
+                File { .. } => Proxy { proxy: server(), rule: rule(), fault: ProxyFault::Unreachable(text()) },
+                Proxy { .. } => NoRoom { server: server() },
                 NoRoom { .. } => Held { server: server(), entry: text(), holder: text() },
                 Held { .. } => return None,
                 // counted as what it tells

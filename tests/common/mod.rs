@@ -32,6 +32,9 @@ pub fn clean(command: &mut Command) {
     for name in ["STATE_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_USEC", "SWARM_DISCOVERY"] {
         command.env_remove(name);
     }
+    for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
+        command.env_remove(name).env_remove(name.to_ascii_uppercase());
+    }
     // this host's own configuration is none of the tests' business
     command.env("SWARM_AGENT_CONFIG_ROOT", "/nonexistent");
 }

@@ -76,6 +76,22 @@ const VALUES: &[(&str, &str)] = &[
         r#"5:6: discovery.tls.ca: must be a string in quotes, and is an integer; write it like "/etc/swarm-agent/tls/discovery-ca.pem""#,
     ),
     (
+        "[proxy]\nhttp = \"https://s3cret:s3cret@proxy\"",
+        r#"5:8: proxy.http: not a proxy: a proxy that is itself spoken to over TLS (https://) is not supported; write it like "http://proxy.example:3128", or "off" for none"#,
+    ),
+    (
+        "[proxy]\nhttps = \"http://me:s3cret@proxy:3128\"",
+        "5:9: proxy.https: a user and a password don't belong in a URL; put user:password on the one line of a file and name that file in proxy.credentials-file",
+    ),
+    (
+        "[proxy]\nno-proxy = \"a, 10.0.0.0/33\"",
+        r#"5:12: proxy.no-proxy: not a list of hosts: `10.0.0.0/33` is not a network (write it like 10.0.0.0/8 or fd00::/8); write it like ".example.com,10.0.0.0/8""#,
+    ),
+    (
+        "[proxy]\nhttps_proxy = \"off\"",
+        "5:1: proxy.https_proxy: unknown key; known here: http, https, no-proxy, credentials-file",
+    ),
+    (
         "[engine]\ntls-cert = \"/a/cert.pem\"",
         "5:12: engine.tls-cert: is of no use without engine.tls-key, which is not set; set engine.tls-key too, or take engine.tls-cert out",
     ),
@@ -116,7 +132,7 @@ const NAMES: &[(&str, &str)] = &[
     ("[discvery]\nttl = \"90s\"", "4:2: discvery: unknown table; did you mean [discovery]?"),
     (
         "[supervision]\nmode = \"x\"",
-        "4:2: supervision: unknown table; known tables: agent, discovery, discovery.tls, discovery.auth, engine, status, server",
+        "4:2: supervision: unknown table; known tables: agent, discovery, discovery.tls, discovery.auth, proxy, engine, status, server",
     ),
     ("[[engine]]", "4:3: engine: must be a table, and is an array; write its keys below a line [engine]"),
 ];

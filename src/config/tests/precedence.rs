@@ -2,8 +2,8 @@
 
 use super::{ELSEWHERE, MAIN, Root, TestResult, environment, set};
 use crate::config::settings::LogLevel;
-use crate::config::{Credentials, Origin, load, load_agent, load_server, named_cluster, read_cluster};
-use crate::model::{AdvertiseCheck, ClientFiles, Discovery, TlsFiles, TlsNames};
+use crate::config::{Credentials, Origin, load, load_agent, load_server, named_cluster, read_cluster, read_proxy};
+use crate::model::{AdvertiseCheck, ClientFiles, Discovery, ProxySetting, Sourced, TlsFiles, TlsNames};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -225,6 +225,50 @@ fn what_lets_us_in_comes_from_tables_in_a_table_and_from_the_environment() -> Te
 }
 
 #[test]
+fn a_proxy_is_ours_or_else_that_of_the_environment() -> TestResult {
+    let shown = |variables: &[(&str, &str)], proxy: &str| -> Result<String, Box<dyn std::error::Error>> {
+        let root = Root::new(&[(MAIN, &format!("{ELSEWHERE}[proxy]\n{proxy}\n"))])?;
+        let loaded = load_agent(&root.sources().with_environment(environment(variables)))?;
+        let proxy = &loaded.settings.discovery.way.proxy;
+        let one = |set: &Option<Sourced<ProxySetting>>| {
+            set.as_ref().map_or("-".to_owned(), |set| root.strip(format!("{} {}", set.value, set.source)))
+        };
+        let except = proxy.no_proxy.as_ref().map_or("-".to_owned(), |list| list.value.to_string());
+        Ok(format!("{} | {} | {except}", one(&proxy.http), one(&proxy.https)))
+    };
+    let all = ("all_proxy", "http://a:1");
+    let of_all = "http://a:1 proxy.https, environment all_proxy";
+    for (variables, proxy, expected) in [
+        (&[][..], "", "- | - | -".to_owned()),
+        // a CGI program gets HTTP_PROXY from whoever sends it a header named Proxy
+        (&[("HTTP_PROXY", "http://evil:1")], "", "- | - | -".to_owned()),
+        (&[("http_proxy", "h:2"), all], "", format!("http://h:2 proxy.http, environment http_proxy | {of_all} | -")),
+        (&[("http_proxy", ""), all], "", format!("http://a:1 proxy.http, environment all_proxy | {of_all} | -")),
+        (
+            &[("HTTPS_PROXY", "http://b:1"), ("https_proxy", "http://s:3"), ("NO_PROXY", "x"), ("no_proxy", "y z")],
+            "",
+            "- | http://s:3 proxy.https, environment https_proxy | y,z".to_owned(),
+        ),
+        (&[all], "http = \"off\"", format!("off proxy.http, /{MAIN}:5:8 | {of_all} | -")),
+        (
+            &[all, ("no_proxy", "x")],
+            "http = \"http://p:4\"\nno-proxy = \"\"",
+            format!("http://p:4 proxy.http, /{MAIN}:5:8 | {of_all} | "),
+        ),
+        // what is not used need not be right
+        (&[("http_proxy", "socks5://x"), ("https_proxy", "?")], "http = \"off\"\nhttps = \"off\"", {
+            format!("off proxy.http, /{MAIN}:5:8 | off proxy.https, /{MAIN}:6:9 | -")
+        }),
+        (&[("SWARM_AGENT_PROXY_HTTP", "http://e:5")], "http = \"http://p:4\"", {
+            "http://e:5 proxy.http, environment SWARM_AGENT_PROXY_HTTP | - | -".to_owned()
+        }),
+    ] {
+        assert_eq!(shown(variables, proxy)?, expected, "{variables:?} {proxy}");
+    }
+    Ok(())
+}
+
+#[test]
 fn a_command_takes_the_credentials_from_where_the_url_is() -> TestResult {
     let root = Root::new(&[(
         MAIN,
@@ -245,5 +289,64 @@ fn a_command_takes_the_credentials_from_where_the_url_is() -> TestResult {
         "discovery.tls.ca = /b/ca.pem (flag --tls-ca) is of no use with DISCOVERY_URL = http://other/v1/clusters/*** \
          (argument), which is not spoken to over TLS; begin DISCOVERY_URL with https://, or take discovery.tls.ca out"
     );
+    Ok(())
+}
+
+#[test]
+fn a_password_may_stand_in_the_environments_proxy_and_is_shown_nowhere() -> TestResult {
+    let root = Root::new(&[(MAIN, ELSEWHERE)])?;
+    let variables = [("https_proxy", "http://me:pa55word@proxy:3128")];
+    let loaded = load_agent(&root.sources().with_environment(environment(&variables)))?;
+    let masked = loaded.merged.entries().find(|(key, _)| key.path == "proxy.https").and_then(|(_, value)| value);
+    assert_eq!(masked.map(|(text, _)| text), Some("http://me:***@proxy:3128"));
+    assert!(!format!("{loaded:?}").contains("pa55word"));
+    // ours is a readable file or a command line
+    let flags = [set("--set", "proxy.http", "http://me:pa55word@proxy:3128")];
+    for sources in [
+        root.sources().with_flags(flags),
+        root.sources().with_environment(environment(&[("SWARM_AGENT_PROXY_HTTP", "http://me:pa55word@proxy:3128")])),
+    ] {
+        let errors = root.errors(&sources);
+        assert!(errors.len() == 1 && errors[0].contains("proxy.credentials-file"), "{errors:?}");
+        assert!(!errors[0].contains("pa55word"), "{errors:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_proxy_of_the_environment_that_cant_be_used_is_named() -> TestResult {
+    let root = Root::new(&[(MAIN, ELSEWHERE)])?;
+    let variables = environment(&[("all_proxy", "socks5://me:pa55word@x:1"), ("NO_PROXY", "a 10.*")]);
+    let errors = root.errors(&root.sources().with_environment(variables));
+    assert_eq!(
+        errors,
+        [
+            r#"environment all_proxy: proxy.http: not a proxy: scheme `socks5` is not that of a proxy that can be used: only http is; write it like "http://proxy.example:3128", or "off" for none"#,
+            r#"environment all_proxy: proxy.https: not a proxy: scheme `socks5` is not that of a proxy that can be used: only http is; write it like "http://proxy.example:3128", or "off" for none"#,
+            r#"environment NO_PROXY: proxy.no-proxy: not a list of hosts: `10.*` has a `*` where none can stand: only `*` alone and `*.example.com` are possible; write it like ".example.com,10.0.0.0/8""#,
+        ]
+    );
+    // a command that names its cluster is concerned by the proxies only
+    let root = Root::new(&[(MAIN, "[discovery]\nttl = 7\n[proxy]\nhttp = \"http://p:1\"\n")])?;
+    assert_eq!(read_proxy(&root.sources())?.http.map(|set| set.value.to_string()).as_deref(), Some("http://p:1"));
+    let root = Root::new(&[(MAIN, "[proxy]\nhttp = \"http://me:pa55word@p:1\"\n")])?;
+    assert_eq!(read_proxy(&root.sources()).map_err(|errors| errors.len()), Err(1));
+    Ok(())
+}
+
+#[test]
+fn https_to_an_ipv6_address_goes_straight_or_not_at_all() -> TestResult {
+    let text = "[discovery]\nurl = \"https://[fd00::1]/v1/clusters/s3cret\"\n[proxy]\nhttps = \"http://p:1\"\n";
+    let root = Root::new(&[(MAIN, text)])?;
+    assert_eq!(
+        root.errors(&root.sources()),
+        [format!(
+            "/{MAIN}:2:7: discovery.url: https://[fd00::1]:443 can't be reached through the proxy (proxy.https, \
+             /{MAIN}:4:9): https to an IPv6 address does not work through one; write a host name, or put the address into \
+             proxy.no-proxy"
+        )]
+    );
+    root.write(MAIN, format!("{text}no-proxy = \"fd00::/8\"\n").as_bytes())?;
+    assert!(root.errors(&root.sources()).is_empty());
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The clients of one server, and what they show it.
 
+use super::proxy::Proxies;
 use super::{BackendError, cause};
 use crate::model::{Secret, Timeouts, TlsFault, TlsFileFault, TlsFileProblem, TlsFiles};
 use crate::tls::{Renewed, TlsClient, Unready, files};
@@ -25,20 +26,20 @@ pub struct Token {
     pub secret: Secret,
 }
 
-pub fn plain(timeouts: Timeouts) -> Result<Client, BackendError> {
+pub fn plain(timeouts: Timeouts, proxies: &Proxies) -> Result<Client, BackendError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| BackendError::Client(error.to_string()))?
         .with_root_certificates(RootCertStore::empty())
         .with_no_client_auth();
-    client(config, timeouts).map_err(|error| BackendError::Client(cause(&error)))
+    client(config, timeouts, proxies).map_err(|error| BackendError::Client(cause(&error)))
 }
 
-pub fn secure(files: TlsFiles, timeouts: Timeouts) -> Renewed<Secure> {
+pub fn secure(files: TlsFiles, timeouts: Timeouts, proxies: Proxies) -> Renewed<Secure> {
     Renewed::new(files.sources(), move || {
         let tls = TlsClient::read(files.clone())?;
-        let client = client(tls.config().clone(), timeouts);
+        let client = client(tls.config().clone(), timeouts, &proxies);
         Ok(Secure { client: client.map_err(|error| Unready::Tls(TlsFault::Broken(cause(&error))))?, tls })
     })
 }
@@ -55,8 +56,9 @@ pub fn token(setting: &'static str, path: PathBuf, words: &'static str) -> Renew
     })
 }
 
-fn client(config: ClientConfig, timeouts: Timeouts) -> Result<Client, reqwest::Error> {
-    Client::builder()
+fn client(config: ClientConfig, timeouts: Timeouts, proxies: &Proxies) -> Result<Client, reqwest::Error> {
+    proxies
+        .put_into(Client::builder())
         .tls_backend_preconfigured(config)
         .user_agent(USER_AGENT)
         .connect_timeout(timeouts.connect)
@@ -64,7 +66,6 @@ fn client(config: ClientConfig, timeouts: Timeouts) -> Result<Client, reqwest::E
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .referer(false)
-        .no_proxy()
         .http1_only()
         .pool_max_idle_per_host(1)
         // a heartbeat may be longer than any idle timeout: the server ends what it doesn't want kept

@@ -4,7 +4,7 @@ use crate::model::ProbeFault;
 use std::time::Duration;
 
 /// What can go wrong with a request to the discovery service.
-pub const REQUEST_FAILURES: [&str; 14] = [
+pub const REQUEST_FAILURES: [&str; 15] = [
     "connect",
     "timeout",
     "status",
@@ -17,6 +17,7 @@ pub const REQUEST_FAILURES: [&str; 14] = [
     "refused",
     "read_only",
     "file",
+    "proxy",
     "no_room",
     "held",
 ];
