@@ -45,7 +45,7 @@ impl Slot {
                 None => Some(self.node()),
                 Some((data, stat)) if stat.owner == ticket.id => {
                     let (path, data_wanted, version) = (self.path.clone(), self.data.clone(), stat.version);
-                    (*data != self.data).then(|| Op::SetData { path, data: data_wanted, version })
+                    (*data != self.data).then_some(Op::SetData { path, data: data_wanted, version })
                 }
                 Some((_, stat)) => {
                     let gone = Op::Delete { path: self.path.clone(), version: stat.version };

@@ -33,7 +33,7 @@ async fn an_entry_outlives_its_server_without_a_beat_and_no_quorum_is_explained(
     while start.elapsed() < Duration::from_secs(10) {
         // an election may be under way
         if let Ok(listing) = reader.list(swarm_agent::discovery::Scope::Active).await {
-            assert_eq!(listing.nodes, [node.clone()], "after {:?}", start.elapsed());
+            assert_eq!(listing.nodes, std::slice::from_ref(&node), "after {:?}", start.elapsed());
         }
         sleep(Duration::from_millis(100)).await;
     }

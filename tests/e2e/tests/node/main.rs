@@ -2,6 +2,7 @@
 
 mod advertise;
 mod agent;
+mod backends;
 mod discovery;
 mod drain;
 mod embedded;

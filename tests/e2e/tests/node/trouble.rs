@@ -116,7 +116,7 @@ fn a_sick_state_directory_is_said_and_costs_no_registration() -> TestResult {
 }
 
 #[test]
-fn two_agents_on_one_host_do_not_fight_and_a_clone_is_a_node_of_its_own() -> TestResult {
+fn two_agents_on_one_host_do_not_fight_and_a_clone_stays_out_and_says_so() -> TestResult {
     let fleet = Fleet::registered("twins", "heartbeat = \"2s\"\nttl = \"10s\"\n")?;
     let (node, address, lister) = (&fleet.node, fleet.address(), fleet.lister()?);
     node.systemd_run("second-agent.service", ["swarm-agent", "run", "--set", "agent.state-directory=/tmp"])?;
@@ -139,6 +139,17 @@ fn two_agents_on_one_host_do_not_fight_and_a_clone_is_a_node_of_its_own() -> Tes
     let config = node.read("/etc/swarm-agent/config.d/10-test.toml")?.replace(&address, &own);
     clone.write("/etc/swarm-agent/config.d/10-test.toml", config)?;
     clone.ok(["systemctl", "start", "swarm-agent"])?;
+    let why = format!("a machine with this one's id is registered at {address} already: host node");
+    clone.wait_unit("swarm-agent.service", 20 * SECOND, |unit| unit.get("StatusText").contains(&why))?;
+    clone.wait_journal("swarm-agent.service", 10 * SECOND, |entry| {
+        entry.field("SWARM_AGENT_EVENT").as_deref() == Some("duplicate") && entry.message().contains(&why)
+    })?;
+    assert!(!node.ok(["swarm-agent", "list"])?.contains(&own), "the clone is in the list");
+    let shown = node.ok(["swarm-agent", "list", "--long"])?;
+    assert!(shown.lines().any(|line| line.starts_with(&address) && line.contains(" node ")), "{shown}");
+    // who says that it is all right comes in
+    clone.write("/etc/swarm-agent/config.d/20-test.toml", "[discovery]\nduplicates = \"allow\"\n")?;
+    clone.ok(["systemctl", "reload", "swarm-agent"])?;
     lister.wait_present(&own, 10 * SECOND)?;
     lister.wait_present(&address, 5 * SECOND)?;
     Ok(())
