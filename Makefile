@@ -18,6 +18,8 @@ DEB := $(DEB_DIR)/swarm-agent_$(VERSION)_$(shell dpkg --print-architecture 2>/de
 DEB_SOURCES := Cargo.toml Cargo.lock build.rs README.md CHANGELOG.md $(shell find src systemd packaging docs \( -type f -o -type d \)) \
 	$(shell find debian -type f -o -type l | grep -Ev '^debian/(swarm-agent/|\.debhelper/|files$$|.*\.(substvars|debhelper|log)$$|debhelper-build-stamp$$)')
 
+# integration tests at once: they mostly wait for servers and for leases to end
+INTEGRATION_THREADS ?= 6
 # machines booted at once; each takes about 45 MB, and the waiting is mostly theirs
 export SWARM_E2E_THREADS ?= 4
 # releases on which make test-full runs the tests in machines once more
@@ -57,7 +59,7 @@ check-steps:
 test: setup ## everything: check, integration tests, the package, and real machines
 	@$(STEP) --begin
 	@$(MAKE) check-steps
-	@$(STEP) 'integration tests' cargo test --package swarm-agent --tests --locked -- --quiet
+	@$(STEP) 'integration tests' cargo test --package swarm-agent --tests --locked -- --quiet --test-threads=$(INTEGRATION_THREADS)
 	@$(MAKE) deb
 	@$(STEP) 'lintian' lintian --fail-on error,warning --tag-display-limit 0 $(DEB_DIR)/swarm-agent.changes
 	@$(STEP) 'image of the machines' cargo run --quiet --locked --package e2e --bin machines -- image

@@ -144,8 +144,8 @@ pub const KEYS: &[Key] = &[
         ..key("agent.state-directory", Kind::Path, DefaultValue::StateDirectory("/var/lib/swarm-agent"))
     },
     Key {
-        doc: "The cluster: http(s)://HOST:PORT/v1/clusters/TOKEN, etcd(s)://HOST:PORT,HOST:PORT/PREFIX, or embedded: \
-              the agent then hosts the discovery server itself (see discovery.embedded-listen). `swarm-agent create` \
+        doc: "The cluster: http(s)://HOST:PORT/v1/clusters/TOKEN, etcd(s)://HOST:PORT,HOST:PORT/PREFIX, \
+              consul(s)://HOST:PORT/PREFIX, zk(s)://HOST:PORT,HOST:PORT/PREFIX, or embedded: the agent then hosts the discovery server itself (see discovery.embedded-listen). `swarm-agent create` \
               makes a token. Whoever knows the token can change the cluster's list, so keep a file with it unreadable \
               for others.",
         example: r#""http://disco.example:8970/v1/clusters/0a1b2c3d""#,

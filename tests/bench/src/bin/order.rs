@@ -14,7 +14,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result, bail};
 
 /// A path is named as a whole if at least this part of its code is used.
-const MOST: f64 = 0.7;
+const MOST: f64 = 0.9;
 
 const HEAD: &str = "/* Keeps the code that `swarm-agent run` uses together, in front of the rest (the discovery server with its store, the
    operator's commands, TLS, ...). The kernel maps what lies around each page that is touched, so that code in between

@@ -135,6 +135,8 @@ fn two_agents_on_one_host_do_not_fight_and_a_clone_stays_out_and_says_so() -> Te
     let clone = fleet.cluster.machine("clone").boot()?;
     crate::fleet::install(&clone)?;
     clone.write("/etc/machine-id", node.read("/etc/machine-id")?)?;
+    // which names its folder by the id
+    clone.ok(["systemctl", "restart", "systemd-journald"])?;
     let own = format!("{}:2375", clone.ip());
     let config = node.read("/etc/swarm-agent/config.d/10-test.toml")?.replace(&address, &own);
     clone.write("/etc/swarm-agent/config.d/10-test.toml", config)?;
