@@ -80,7 +80,7 @@ test-full: test ## the same, then machines of the newer Debian releases, and lon
 export BENCH_BASELINE := $(CURDIR)/target/bench/baseline
 
 .PHONY: bench
-bench: setup deb ## memory, CPU, start, reaction to the engine's death, beside a baseline: 13 min, or BENCH_SHORT=1
+bench: setup deb ## memory, CPU, start, reaction to the engine's death, beside a baseline, and each backend: 22 min, or BENCH_SHORT=1
 	@$(STEP) --begin
 	@$(STEP) 'building the baseline' cargo build --release --locked --package baseline
 	@mkdir -p $(dir $(BENCH_BASELINE))

@@ -13,7 +13,7 @@ use nix::sched::{CloneFlags, setns};
 use nix::sys::utsname::uname;
 use serde::Serialize;
 
-const SERVER_PORT: u16 = 8970;
+pub const SERVER_PORT: u16 = 8970;
 pub const AGENT: &str = "/usr/bin/swarm-agent";
 pub const BASELINE: &str = "/usr/local/bin/baseline";
 /// This very program, in the node.
@@ -21,7 +21,7 @@ pub const BENCH: &str = "/usr/local/bin/bench";
 pub const AGENT_UNIT: &str = "swarm-agent.service";
 pub const BASELINE_UNIT: &str = "baseline.service";
 pub const DOCKER_UNIT: &str = "docker.service";
-const CONFIG: &str = "/etc/swarm-agent/config.d/10-bench.toml";
+pub const CONFIG: &str = "/etc/swarm-agent/config.d/10-bench.toml";
 
 pub struct Ground {
     pub node: Machine,
@@ -73,6 +73,10 @@ impl Ground {
 
     pub fn server(&self) -> SocketAddr {
         (self.server.ip(), SERVER_PORT).into()
+    }
+
+    pub fn server_machine(&self) -> &Machine {
+        &self.server
     }
 
     /// The cluster at the server, or at a relay to it.

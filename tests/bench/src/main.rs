@@ -1,12 +1,13 @@
 //! `make bench`: what swarm-agent costs and how quickly it is, in a booted machine with a real Docker Engine.
 //!
-//! Three measurements, one after the other, in the same two machines (a discovery server, a node):
+//! Four measurements, one after the other, in the same two machines (a discovery server, a node):
 //!
 //! | | |
 //! | --- | --- |
 //! | [`starts`] | from exec to the first request, without the engine's own answer time |
 //! | [`steady`] | memory, threads and CPU of the service that beats each second |
 //! | [`deaths`] | from the death of the engine to the list without the node |
+//! | [`stores`] | memory and CPU with etcd, Consul, ZooKeeper, and our own server over TLS |
 //!
 //! Other things that run on the host make every figure worse than it is. So the first two measure a *baseline* as well
 //! (`tests/bench/baseline`: the same crates doing only the beat), turn by turn or at the same time, and the ratio says more
@@ -23,6 +24,7 @@ mod process;
 mod report;
 mod starts;
 mod steady;
+mod stores;
 mod tap;
 mod targets;
 
@@ -33,7 +35,7 @@ use anyhow::Result;
 
 use ground::Ground;
 use plan::Plan;
-use report::Figures;
+use report::{Figures, Measured};
 
 /// Where the figures go.
 const FOLDER: &str = "target/bench";
@@ -62,8 +64,9 @@ fn measure(plan: &Plan) -> Result<()> {
     let starts = starts::measure(&ground, plan)?;
     let steady = steady::measure(&ground, plan)?;
     let deaths = deaths::measure(&ground, plan)?;
+    let stores = stores::measure(&ground, plan)?;
     let sizes = ground.sizes()?;
-    let figures = Figures::new(plan, &ground, sizes, starts, steady, deaths);
+    let figures = Figures::new(plan, &ground, sizes, Measured { starts, steady, deaths, stores });
     println!("\n{figures}");
     let file = figures.write(Path::new(FOLDER))?;
     println!("the figures: {}", file.display());

@@ -11,6 +11,8 @@ pub struct Plan {
     pub short: bool,
     /// When memory is read, counted from the start of the services; CPU time is measured from the first to the last.
     pub marks: [Duration; 2],
+    /// With each discovery service: until memory is read, and how long CPU time is counted from then on.
+    pub store_marks: [Duration; 2],
     /// How often each program is started.
     pub starts: usize,
     /// How often the engine dies.
@@ -20,8 +22,10 @@ pub struct Plan {
 impl Plan {
     pub fn from_environment() -> Self {
         let short = std::env::var_os("BENCH_SHORT").is_some_and(|value| !value.is_empty() && value != "0");
-        let (marks, starts, deaths) = if short { ([10, 40], 10, 5) } else { ([60, 600], 50, 50) };
-        Self { short, marks: marks.map(Duration::from_secs), starts, deaths }
+        let (marks, store_marks, starts, deaths) =
+            if short { ([10, 40], [10, 20], 10, 5) } else { ([60, 600], [60, 60], 50, 50) };
+        let [marks, store_marks] = [marks, store_marks].map(|marks| marks.map(Duration::from_secs));
+        Self { short, marks, store_marks, starts, deaths }
     }
 }
 

@@ -13,6 +13,7 @@ use crate::plan::Plan;
 use crate::process::Memory;
 use crate::starts::{AgentStart, Starts};
 use crate::steady::Steady;
+use crate::stores::Store;
 use crate::targets::{self, Target};
 
 #[derive(Debug, Serialize)]
@@ -24,13 +25,22 @@ pub struct Figures {
     steady: Steady,
     starts: Starts,
     deaths: Deaths,
+    stores: Vec<Store>,
+}
+
+pub struct Measured {
+    pub starts: Starts,
+    pub steady: Steady,
+    pub deaths: Deaths,
+    pub stores: Vec<Store>,
 }
 
 impl Figures {
-    pub fn new(plan: &Plan, ground: &Ground, sizes: Sizes, starts: Starts, steady: Steady, deaths: Deaths) -> Self {
-        let targets = targets(&sizes, &starts, &steady);
+    pub fn new(plan: &Plan, ground: &Ground, sizes: Sizes, measured: Measured) -> Self {
+        let Measured { starts, steady, deaths, stores } = measured;
+        let targets = targets(&sizes, &starts, &steady, &stores);
         let about = ground.about.clone();
-        Self { short: plan.short, about, targets, binary_bytes: sizes, steady, starts, deaths }
+        Self { short: plan.short, about, targets, binary_bytes: sizes, steady, starts, deaths, stores }
     }
 
     /// A short run has a file of its own, so that it is never taken for a full one.
@@ -43,7 +53,7 @@ impl Figures {
     }
 }
 
-fn targets(sizes: &Sizes, starts: &Starts, steady: &Steady) -> Vec<Target> {
+fn targets(sizes: &Sizes, starts: &Starts, steady: &Steady, stores: &[Store]) -> Vec<Target> {
     let (agent, baseline) = (&steady.agent, &steady.baseline);
     let mut all = Vec::new();
     for ((mark, agent), baseline) in steady.marks.iter().zip(&agent.memory).zip(&baseline.memory) {
@@ -55,7 +65,16 @@ fn targets(sizes: &Sizes, starts: &Starts, steady: &Steady) -> Vec<Target> {
     let own = median(starts.agent.iter().map(|start| start.own_ms));
     all.push(Target::at_most("exec to first request", own, targets::START, "ms"));
     all.push(Target::at_most("binary", megabytes(sizes.agent), targets::SIZE, "MB"));
+    for (store, (_, cpu)) in stores.iter().filter_map(|store| Some((store, cpu_target(store)?))) {
+        let rss = if store.name.ends_with("TLS") { targets::RSS_OVER_TLS } else { targets::RSS };
+        all.push(Target::at_most(format!("RSS, {}", store.name), mib(store.memory.rss_kib), rss, "MiB"));
+        all.push(Target::at_most(format!("CPU, {}", store.name), store.cpu_seconds * 1e3, cpu * 1e3, "ms"));
+    }
     all
+}
+
+fn cpu_target(store: &Store) -> Option<(&'static str, f64)> {
+    targets::CPU_OF.into_iter().find(|(name, _)| *name == store.name)
 }
 
 /// A part of a measurement, with its name.
@@ -71,11 +90,16 @@ impl fmt::Display for Figures {
         let gone = &self.deaths.gone_ms;
         let (middle, worst) = (median(gone.iter().copied()), worst(gone.iter().copied()));
         writeln!(f, "\nengine death to entry gone: median {middle:.1} ms, worst of {} {worst:.1} ms", gone.len())?;
+        writeln!(f, "\n{:22}{:>10}{:>10}{:>12}{:>24}", "MiB", "RSS", "PSS", "anonymous", "CPU of 100 beats, ms")?;
+        for Store { name, memory, cpu_seconds, .. } in &self.stores {
+            let [rss, pss, anonymous] = [memory.rss_kib, memory.pss_kib, memory.anonymous_kib].map(mib);
+            writeln!(f, "{name:22}{rss:>10.2}{pss:>10.2}{anonymous:>12.2}{:>24.1}", cpu_seconds * 1e3)?;
+        }
         let how = if self.short { " (for the full run; this was BENCH_SHORT)" } else { "" };
         writeln!(f, "\ntargets{how}")?;
         for Target { name, value, limit, unit, met } in &self.targets {
             let verdict = if *met { "met" } else { "MISSED" };
-            writeln!(f, "  {verdict:8}{name:24}{value:>8.2}   at most {limit} {unit}")?;
+            writeln!(f, "  {verdict:8}{name:28}{value:>8.2}   at most {limit} {unit}")?;
         }
         Ok(())
     }

@@ -85,7 +85,7 @@ pub fn measure(ground: &Ground, plan: &Plan) -> Result<Steady> {
 }
 
 /// The figures are about an agent that has nothing to complain of.
-fn require_all_well(ground: &Ground) -> Result<()> {
+pub fn require_all_well(ground: &Ground) -> Result<()> {
     let well = |status: &str| status.starts_with("registered ") && !status.contains("unreachable");
     ground.node.wait_unit(AGENT_UNIT, STATUS_PATIENCE, |unit| well(unit.get("StatusText"))).map(drop)
 }
