@@ -190,8 +190,8 @@ mod tests {
     fn a_path_is_named_where_most_of_it_is_used() {
         let mut root = Path::default();
         for (parts, all, used) in [
-            (["a", "b", "c"], 80, 80),
-            (["a", "b", "d"], 20, 0),
+            (["a", "b", "c"], 95, 95),
+            (["a", "b", "d"], 5, 0),
             (["a", "e", "f"], 10, 10),
             (["a", "e", "g"], 90, 0),
             (["a", "h", "i"], 50, 0),
