@@ -1,21 +1,23 @@
 //! The state of one unit, from systemd's manager over the system bus.
 
-use super::calls::{MANAGER, MANAGER_PATH, PROPERTIES, Properties, SYSTEMD, UNIT, call, job_kind, load};
+use super::calls::{MANAGER, MANAGER_PATH, PROPERTIES, SYSTEMD, call, load, state};
 use super::{Observation, UnitSource};
-use crate::model::{Job, LoadState, UnitState, UnitView};
+use crate::model::{UnitState, UnitView};
 use futures_util::stream::{SelectAll, select_all};
 use futures_util::{FutureExt, StreamExt};
 use std::time::Duration;
 use tokio::sync::Mutex;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use zbus::{Connection, MatchRule, MessageStream, OwnedObjectPath, connection, match_rule, message};
 
 /// Bounds connecting to the bus, and each call.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a follower stays silent at most.
 const TICK: Duration = Duration::from_secs(5);
-/// Of a unit that stirs, before its state is taken as it is.
-const LOOKS: u32 = 3;
+/// How old the state may be when it is used, to begin with. A stop takes longer than that to reach the engine.
+const FRESH: Duration = Duration::from_micros(500);
+/// So many looks go by before a state may be twice as old.
+const LOOKS: u32 = 4;
 /// Of the runtime, until what has arrived is where it belongs: the socket's reader, the stream's queue.
 const TURNS: u32 = 4;
 /// A follower looks again this often even if no signal came, so that a bus that swallowed one heals.
@@ -50,26 +52,8 @@ impl SystemdUnit {
     }
 
     async fn try_look(&self) -> zbus::Result<UnitState> {
-        let Bus { connection, path } = self.bus().await?;
-        loop {
-            let reply = call(&connection, &path, (PROPERTIES, "GetAll"), &(UNIT,)).await?;
-            let body = reply.body();
-            let mut properties = Properties(body.deserialize()?);
-            let job = match properties.job() {
-                Some((id, path)) => match job_kind(&connection, &path).await? {
-                    Some(kind) => Some(Job { id, kind }),
-                    // the job ended between our two questions, and so did the state that it led from
-                    None => continue,
-                },
-                None => None,
-            };
-            return Ok(UnitState {
-                load: LoadState::from(properties.text("LoadState")),
-                active: properties.text("ActiveState").into(),
-                sub: properties.text("SubState").to_owned(),
-                job,
-            });
-        }
+        let Bus { connection, .. } = self.bus().await?;
+        state(&connection, &self.name).await
     }
 
     /// Everything that tells of a change of the unit. The matches are added before the first look, so that no
@@ -107,13 +91,18 @@ impl SystemdUnit {
         from_systemd().path(MANAGER_PATH).interface(MANAGER).member(member).arg(2, self.name.as_str()).build()
     }
 
-    /// A look after which no job was made that we could know of. What systemd sends right behind its answer (somebody
-    /// stops the unit) is here before long, and long before it is worked on: on a busy machine that matters.
+    /// A look that is no older than it takes to look, and after which no job was made that we could know of. What systemd
+    /// sends right behind its answer (somebody stops the unit) is here before long, and long before it is worked on. An
+    /// answer that was long under way, on a busy machine, tells of the past: it is asked for anew, and on a machine that
+    /// never is any quicker an older one has to do.
     async fn settled_look(&self) -> zbus::Result<UnitState> {
         let Bus { connection, .. } = self.bus().await?;
         let mut jobs = MessageStream::for_match_rule(self.of_manager("JobNew")?, &connection, None).await?;
-        let mut state = self.try_look().await?;
-        for _ in 0..LOOKS {
+        let mut looks = 0;
+        loop {
+            let asked = Instant::now();
+            let state = self.try_look().await?;
+            looks += 1;
             // each turn lets the connection read what has arrived
             for _ in 0..TURNS {
                 tokio::task::yield_now().await;
@@ -122,12 +111,10 @@ impl SystemdUnit {
             while let Some(Some(Ok(_))) = jobs.next().now_or_never() {
                 stirred = true;
             }
-            if !stirred {
-                break;
+            if !stirred && asked.elapsed() <= still_fresh(looks) {
+                return Ok(state);
             }
-            state = self.try_look().await?;
         }
-        Ok(state)
     }
 
     /// One look within bounds, connecting included.
@@ -191,6 +178,11 @@ impl SystemdUnit {
             observe(Observation::Quiet);
         }
     }
+}
+
+/// How old the state may be that came with this look, the first one being 1.
+fn still_fresh(look: u32) -> Duration {
+    FRESH * 2_u32.saturating_pow((look - 1) / LOOKS)
 }
 
 fn from_systemd() -> match_rule::Builder<'static> {

@@ -1,6 +1,6 @@
 //! What every conversation with systemd's manager needs.
 
-use crate::model::JobKind;
+use crate::model::{Job, JobKind, LoadState, UnitState};
 use std::collections::HashMap;
 use std::time::Duration;
 use zbus::{Connection, DynamicType, Message, ObjectPath, OwnedObjectPath, Variant};
@@ -11,6 +11,9 @@ pub const MANAGER: &str = "org.freedesktop.systemd1.Manager";
 pub const UNIT: &str = "org.freedesktop.systemd1.Unit";
 pub const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 const JOB: &str = "org.freedesktop.systemd1.Job";
+
+/// A unit as ListUnits and its kin have it: name, description, load, active, sub, followed, path, job, job type, job path.
+pub type Listed = (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
 
 /// The properties of one interface, as GetAll gives them. What systemd does not have is empty.
 pub struct Properties<'m>(pub HashMap<&'m str, Variant<'m>>);
@@ -74,6 +77,21 @@ pub async fn job_kind(connection: &Connection, path: &ObjectPath<'_>) -> zbus::R
         Err(zbus::Error::MethodError(..) | zbus::Error::FDO(_)) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// The state of a unit, its job included, at one moment and in one short answer: properties would take two questions,
+/// and the first one's answer holds a hundred of them. Also for a unit that is not loaded, or does not exist.
+pub async fn state(connection: &Connection, unit: &str) -> zbus::Result<UnitState> {
+    let reply = call(connection, MANAGER_PATH, (MANAGER, "ListUnitsByNames"), &([unit].as_slice(),)).await?;
+    let mut listed: Vec<Listed> = reply.body().deserialize()?;
+    let (_, _, load, active, sub, _, _, job, kind, _) =
+        listed.pop().ok_or_else(|| zbus::Error::Failure(format!("{unit} is no name of a unit")))?;
+    Ok(UnitState {
+        load: LoadState::from(&*load),
+        active: (&*active).into(),
+        sub,
+        job: (job != 0).then(|| Job { id: job, kind: JobKind::from(&*kind) }),
+    })
 }
 
 /// LoadUnit rather than GetUnit: it answers for a unit that is not loaded, or does not exist.

@@ -1,6 +1,6 @@
 //! What an operator's command asks of systemd: one attempt each, within a time limit, with typed errors.
 
-use super::calls::{MANAGER, MANAGER_PATH, PROPERTIES, Properties, SYSTEMD, UNIT, call, job_kind, load};
+use super::calls::{Listed, MANAGER, MANAGER_PATH, PROPERTIES, Properties, SYSTEMD, UNIT, call, job_kind, load};
 use super::fault::ManagerError;
 use crate::model::{Job, JobResult, LoadState, UnitLimits, UnitReport, UnitState};
 use futures_util::StreamExt;
@@ -21,9 +21,6 @@ pub const TIMEOUT: Duration = Duration::from_secs(15);
 pub struct Manager {
     connection: Connection,
 }
-
-/// A unit as `ListUnitsByPatterns` has it: name, description, load, active, sub, followed, path, job, job type, job path.
-type Listed = (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
 
 /// What stands between an operator and systemd.
 #[derive(Debug, Clone, PartialEq, Eq)]
