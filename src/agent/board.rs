@@ -11,6 +11,7 @@ use crate::telemetry::metrics::Metrics;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// Each has one writer at a time: the task that it is handed to. The root itself writes `farewell`, `reading` and `configured`, and what
 /// a task that is no longer wanted had to say.
@@ -38,8 +39,9 @@ pub struct Board {
 }
 
 impl Board {
-    pub fn new(configured: Configured) -> Self {
-        let clock = Clock::of_leases();
+    /// `began` is when the runtime did.
+    pub fn new(configured: Configured, began: Instant) -> Self {
+        let clock = Clock::of_leases_since(began);
         Self {
             units: watch::Sender::new(unasked()),
             outlook: watch::Sender::new(Outlook::undecided()),
@@ -55,7 +57,7 @@ impl Board {
             farewell: watch::Sender::new(Farewell::Keep),
             metrics: Arc::default(),
             host: identity(),
-            beats: Beats::new(Clock::of_loops()),
+            beats: Beats::new(clock.awake()),
             started: clock.date(),
             clock,
         }

@@ -63,10 +63,10 @@ impl Crew {
     pub fn new(launch: &Launch, notifier: &Arc<dyn Notifier>) -> Self {
         Self {
             tasks: Tasks::default(),
-            board: Board::new(build::configured(
-                &launch.loaded.settings,
-                launch.loaded.settings.discovery.url.to_string(),
-            )),
+            board: Board::new(
+                build::configured(&launch.loaded.settings, launch.loaded.settings.discovery.url.to_string()),
+                launch.began,
+            ),
             notifier: Arc::clone(notifier),
             verbosity: launch.verbosity.clone(),
             restraint: launch.restraint.clone(),

@@ -30,7 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// Orders that wait while one is carried out.
 const ORDERS: usize = 16;
@@ -40,6 +40,8 @@ const READ_LIMIT: Duration = Duration::from_secs(5);
 
 /// What `run` starts from.
 pub struct Launch {
+    /// When the runtime was begun.
+    pub began: Instant,
     /// Where the configuration is read from again.
     pub sources: Sources,
     pub loaded: Loaded<AgentSettings>,

@@ -7,6 +7,7 @@ use super::log_args::LogArgs;
 use crate::agent::{self, Launch};
 use crate::config::{Sources, load_agent};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Keep this host's Docker Engine registered while it works (run by swarm-agent.service)
 #[derive(clap::Args)]
@@ -34,8 +35,10 @@ impl Run {
 pub fn with(sources: &Sources) -> Result<(), Failure> {
     let loaded = load_agent(sources).map_err(|errors| log::invalid_configuration(&errors))?;
     let telemetry = log::init(loaded.settings.log_level)?;
+    let began = Instant::now();
     let runtime = super::runtime()?;
     let launch = Launch {
+        began,
         sources: sources.clone(),
         loaded,
         verbosity: telemetry.verbosity(),

@@ -3,7 +3,7 @@
 //! | | requests |
 //! | --- | --- |
 //! | register, the first time | read the keys; `session/create`; `PUT key?acquire=SESSION`, body = the address |
-//! | register, later | read the keys; `session/renew`. Nothing is written, so no watcher wakes |
+//! | register, later | read the keys; `session/renew` once a tenth of its ttl has passed. Nothing is written, so no watcher wakes |
 //! | deregister | `session/destroy`, which takes the key with it; read the keys |
 //! | say who the node is | `PUT …/records/ADDRESS?acquire=SESSION`, under the session of the entry |
 //! | mark as drained | as register, with the key `…/drained/ADDRESS` and the reason in it, under a session of its own |
@@ -18,9 +18,10 @@ mod acl;
 mod answers;
 mod api;
 
+use super::renewal::Renewals;
 use super::{Backend, BackendError, Claim, Listing, Position, Scope, Seen, Sight};
 use crate::model::{Entry, Folder, Hold, NodeAddress, NodeRecord, StoreUrl, Unreadable, WayOut};
-use answers::{Pair, is_session};
+use answers::{Pair, Session, is_session};
 use api::{After, Api, Keys, Lock};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -41,6 +42,7 @@ pub struct ConsulBackend {
     total: Duration,
     /// For each key, the sessions of ours that may hold it, the newest last.
     sessions: Mutex<BTreeMap<String, Vec<String>>>,
+    renewals: Renewals,
     /// The last reading failed. What comes back may count from another beginning, and would keep a reader waiting
     /// for an index that is far away.
     lost: AtomicBool,
@@ -58,8 +60,8 @@ struct Slot<'a> {
 impl ConsulBackend {
     pub fn new(url: StoreUrl, way: &WayOut) -> Result<Self, BackendError> {
         let api = Api::new(&url, way)?;
-        let (sessions, lost) = (Mutex::default(), AtomicBool::new(false));
-        Ok(Self { api, url, total: way.timeouts.total, sessions, lost })
+        let (sessions, renewals, lost) = (Mutex::default(), Renewals::default(), AtomicBool::new(false));
+        Ok(Self { api, url, total: way.timeouts.total, sessions, renewals, lost })
     }
 
     fn key(&self, folder: Folder, address: &NodeAddress) -> String {
@@ -142,7 +144,7 @@ impl ConsulBackend {
             return Err(self.held(slot.key, other).await);
         }
         let alive = match holder.or(ours.last().map(String::as_str)) {
-            Some(session) => self.api.renew(session).await?,
+            Some(session) => self.renew(session, slot, holder.is_some()).await?,
             None => None,
         };
         // the ttl of a session never changes
@@ -161,9 +163,25 @@ impl ConsulBackend {
         Ok(session)
     }
 
+    /// None: it has ended. One that holds the key has not, and needs no renewal if it just had one.
+    async fn renew(&self, session: &str, slot: &Slot<'_>, holds: bool) -> Result<Option<Session>, BackendError> {
+        let ttl = slot.ttl / 2;
+        if holds && self.renewals.is_fresh(session, ttl) {
+            return Ok(Some(Session { id: session.to_owned(), ttl: Some(ttl), ..Session::default() }));
+        }
+        let asked = Renewals::now();
+        let renewed = self.api.renew(session).await?;
+        if renewed.as_ref().is_some_and(|session| session.ttl == Some(ttl)) {
+            self.renewals.note(session, ttl, asked);
+        }
+        Ok(renewed)
+    }
+
     /// A new session, which is remembered before anything is asked for with it.
     async fn begin(&self, slot: &Slot<'_>) -> Result<String, BackendError> {
+        let asked = Renewals::now();
         let session = self.api.create(&slot.name, slot.ttl / 2).await?;
+        self.renewals.note(&session, slot.ttl / 2, asked);
         self.known().entry(slot.key.to_owned()).or_default().push(session.clone());
         Ok(session)
     }

@@ -5,6 +5,7 @@ pub mod consul;
 pub mod etcd;
 pub mod file;
 pub mod nodes;
+mod renewal;
 pub mod token;
 mod web;
 pub mod zookeeper;

@@ -13,7 +13,6 @@
 //! Operators are root, the agent's own user and members of group `swarm-agent`; readers are everybody, or operators only
 //! (`status.readable-by`). Errors are `{"error": "a text for people", "code": "a_name_for_programs"}`.
 
-use super::TICK;
 use super::beat::Beat;
 use super::drainer::{Done, DrainOrder};
 use super::readings::{self, Readings, refuse};
@@ -35,7 +34,6 @@ use std::path::PathBuf;
 use std::pin::pin;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 const BOUNDS: Bounds =
@@ -89,7 +87,7 @@ impl Api {
             // Cancel-safe: a sleep holds no state.
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = sleep(TICK) => {}
+                () = self.beat.rest() => {}
             }
         }
     }
@@ -103,7 +101,7 @@ impl Api {
             // Cancel-safe: the server is pinned outside.
             tokio::select! {
                 () = &mut serving => return,
-                () = sleep(TICK) => self.beat.tick(),
+                () = self.beat.rest() => self.beat.tick(),
             }
         }
     }

@@ -6,6 +6,7 @@ use crate::policy::freshness;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 
 /// Held by one loop, which ticks at each turn.
 pub struct Beat {
@@ -16,6 +17,11 @@ pub struct Beat {
 impl Beat {
     pub fn tick(&self) {
         self.last.send_replace(Some(self.clock.now()));
+    }
+
+    /// Until the loops turn next. Cancel-safe: a sleep holds no state.
+    pub async fn rest(&self) {
+        sleep_until(next_turn(&self.clock)).await;
     }
 }
 
@@ -59,6 +65,11 @@ impl Beats {
         freshness::stale(&beats, self.clock.now(), limit)
     }
 
+    /// When all loops turn next.
+    pub fn next_turn(&self) -> Instant {
+        next_turn(&self.clock)
+    }
+
     /// How long ago the loop turned that turned longest ago.
     pub fn longest(&self) -> Duration {
         let now = self.clock.now();
@@ -81,4 +92,8 @@ impl Beats {
         loops.retain(|watched| watched.last.has_changed().is_ok());
         loops
     }
+}
+
+fn next_turn(clock: &Clock) -> Instant {
+    clock.instant(clock.next_turn())
 }

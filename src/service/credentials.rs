@@ -1,14 +1,12 @@
 //! Looks after the files with certificates and secrets: what is broken in them while what was read before is still in use
 //! would be seen by nobody until it is too late.
 
-use super::TICK;
 use super::beat::Beat;
 use super::clock::Clock;
 use crate::model::{Moment, TlsNames};
 use crate::telemetry::{Event, emit};
 use crate::tls::{Renewed, Unready};
 use std::time::Duration;
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 const INTERVAL: Duration = Duration::from_secs(30);
@@ -51,7 +49,7 @@ impl CredentialWatch {
             // Cancel-safe: a sleep holds no state.
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = sleep(TICK) => {}
+                () = self.beat.rest() => {}
             }
         }
     }

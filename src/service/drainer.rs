@@ -1,6 +1,5 @@
 //! Carries out the operator's word that the node is drained, or not any more, and ends a drain whose time is over.
 
-use super::TICK;
 use super::beat::Beat;
 use super::clock::Clock;
 use crate::model::moment::utc;
@@ -80,7 +79,7 @@ impl Drainer {
                 let _ = self.save(&mut watch).await;
             }
             let end = if let Ends::At(end) = watch.ends { Some(end) } else { None };
-            let wake = [end, watch.save_at].into_iter().flatten().fold(self.clock.now() + TICK, Ord::min);
+            let wake = [end, watch.save_at].into_iter().flatten().fold(self.clock.next_turn(), Ord::min);
             // Cancel-safe: an order is taken out of the channel only when it is returned, and a sleep holds no state.
             let order = tokio::select! {
                 () = stop.cancelled() => return,

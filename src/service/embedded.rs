@@ -66,7 +66,7 @@ impl Embedded {
                         *said = false;
                     }
                 }
-                () = sleep(TICK) => {}
+                () = self.beat.rest() => {}
             }
             self.beat.tick();
         }

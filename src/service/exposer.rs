@@ -1,6 +1,5 @@
 //! Metrics for a Prometheus server that can't open the agent's unix socket: plain HTTP, and nothing but `/metrics`.
 
-use super::TICK;
 use super::beat::Beat;
 use super::clock::Clock;
 use super::readings::{Readings, metrics};
@@ -13,7 +12,6 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 const BOUNDS: Bounds =
@@ -44,7 +42,7 @@ impl Exposer {
             // Cancel-safe: a sleep holds no state.
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = sleep(TICK) => {}
+                () = self.beat.rest() => {}
             }
         }
     }
@@ -58,7 +56,7 @@ impl Exposer {
             // Cancel-safe: the server is pinned outside.
             tokio::select! {
                 () = &mut serving => return,
-                () = sleep(TICK) => self.beat.tick(),
+                () = self.beat.rest() => self.beat.tick(),
             }
         }
     }

@@ -1,9 +1,9 @@
 //! Keeps what is recorded of this node, and looks whether somebody else in the list claims to be it.
 
+use super::Outlook;
 use super::beat::Beat;
 use super::clock::Clock;
 use super::registrar::Site;
-use super::{Outlook, TICK};
 use crate::discovery::Scope;
 use crate::model::moment::utc;
 use crate::model::{AddressState, EngineHealth, HostIdentity, NodeAddress, NodeRecord, Standing};
@@ -63,7 +63,8 @@ impl Identity {
             self.publish(subject.as_ref());
             let now = self.clock.now();
             let due = subject.as_ref().filter(|_| self.looks).map(|subject| subject.looking.due());
-            let wake = due.map_or(now + TICK, |due| due.min(now + TICK));
+            let turn = self.clock.next_turn();
+            let wake = due.map_or(turn, |due| due.min(turn));
             let looked_at = subject.as_ref().filter(|_| due.is_some_and(|due| due <= now)).cloned();
             // Cancel-safe: `changed` marks nothing seen until it returns, a look that is cut off is made again, and a
             // sleep holds no state. A writer that ended is reported by whoever owns its task.

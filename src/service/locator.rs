@@ -63,12 +63,11 @@ impl Locator {
 
     /// Waits for something to do; gives when to look next.
     async fn pause(&mut self, look_at: Moment) -> Moment {
-        let now = self.clock.now();
         if self.wanted.is_fixed() {
-            sleep(TICK).await;
+            self.beat.rest().await;
             return look_at;
         }
-        let wake = self.wanted.due().into_iter().fold(look_at.min(now + TICK), Ord::min);
+        let wake = self.wanted.due().into_iter().fold(look_at.min(self.clock.next_turn()), Ord::min);
         tokio::select! {
             changed = self.network.changed() => match changed {
                 Ok(()) => look_at.min(self.clock.now() + DEBOUNCE),

@@ -1,6 +1,5 @@
 //! Keeps up in the discovery service that the node is drained, where the service has room for that.
 
-use super::TICK;
 use super::beat::Beat;
 use super::clock::Clock;
 use super::registrar::Site;
@@ -56,7 +55,8 @@ impl Marker {
                 let room = !matches!(put, Err(BackendError::NoRoom { .. }));
                 due = self.clock.now() + if room { self.heartbeat } else { NO_ROOM };
             }
-            let wake = if up.is_some() { due.min(self.clock.now() + TICK) } else { self.clock.now() + TICK };
+            let turn = self.clock.next_turn();
+            let wake = if up.is_some() { due.min(turn) } else { turn };
             // Cancel-safe: `changed` marks nothing seen until it returns, and a sleep holds no state. A writer that ended
             // is reported by whoever owns its task.
             tokio::select! {

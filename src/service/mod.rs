@@ -44,8 +44,10 @@ use crate::model::EngineHealth;
 use crate::policy::gate::Verdict;
 use std::time::Duration;
 
-/// Every loop turns at least this often, whether or not there is work.
-pub const TICK: Duration = Duration::from_secs(5);
+/// Every loop turns at least this often, whether or not there is work. All do so at the same moments, multiples of this
+/// since the start: a process that sleeps is woken once for all of them. A power of two of milliseconds, which tokio's
+/// wheel of timers reaches without a wake-up half way.
+pub const TICK: Duration = Duration::from_millis(4096);
 
 /// What the prober tells of the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]

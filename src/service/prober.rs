@@ -1,8 +1,8 @@
 //! Asks the engine whether it works, and tells what the gate makes of it.
 
+use super::Outlook;
 use super::beat::Beat;
 use super::clock::Clock;
-use super::{Outlook, TICK};
 use crate::engine::Engine;
 use crate::model::{EngineHealth, EngineInfo, ProbeFault, UnitView};
 use crate::policy::gate::{Gate, GateSettings, Input, Verdict, may_connect};
@@ -42,7 +42,8 @@ impl Prober {
             gate = gate.step(Input::Tick, now);
             self.publish(&gate);
             let due = gate.probe_at().is_some_and(|at| at <= now);
-            let wake = [gate.probe_at(), gate.grace_ends()].into_iter().flatten().fold(now + TICK, Ord::min);
+            let wake =
+                [gate.probe_at(), gate.grace_ends()].into_iter().flatten().fold(self.clock.next_turn(), Ord::min);
             // Each arm is cancel-safe: `changed` marks nothing seen until it returns, an attempt keeps what is
             // outstanding in the engine, and a sleep holds no state. A change of the unit comes first: it acts at
             // once, whatever a probe is waiting for.

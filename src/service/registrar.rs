@@ -10,7 +10,6 @@ pub use former::Former;
 pub use inputs::Inputs;
 pub use place::{Place, Site};
 
-use super::TICK;
 use super::beat::Beat;
 use super::clock::Clock;
 use crate::discovery::{BackendError, Claim};
@@ -110,7 +109,7 @@ impl Registrar {
             Some((index, due)) if due <= now => Turn::LeaveFormer(index),
             former => {
                 let wakes = [self.parts.policy.wakes_at(), former.map(|(_, due)| due)];
-                Turn::WaitUntil(wakes.into_iter().flatten().fold(now + TICK, Ord::min))
+                Turn::WaitUntil(wakes.into_iter().flatten().fold(self.parts.clock.next_turn(), Ord::min))
             }
         }
     }
@@ -119,7 +118,7 @@ impl Registrar {
         match turn {
             Turn::Act(act) => self.act(act).await,
             Turn::LeaveFormer(index) => self.leave_former(index).await,
-            Turn::WaitUntil(moment) => return self.wait_until(self.parts.clock.instant(moment)).await,
+            Turn::WaitUntil(moment) => return self.wait_until(self.parts.clock.coarse_instant(moment)).await,
         }
         ControlFlow::Continue(())
     }

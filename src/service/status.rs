@@ -1,14 +1,13 @@
 //! `STATUS=`: one true line at each transition; and in the journal, where transitions were held back.
 
+use super::Outlook;
 use super::beat::Beat;
-use super::{Outlook, TICK};
 use crate::model::{Hosting, Reach, Reading, Standing};
 use crate::policy::summary::{Known, summary};
 use crate::systemd::notify::{Message, Notifier};
 use crate::telemetry::Restraint;
 use std::sync::Arc;
 use tokio::sync::watch;
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 pub struct Status {
@@ -43,7 +42,7 @@ impl Status {
                 Ok(()) = self.reach.changed() => {}
                 Ok(()) = self.hosting.changed() => {}
                 Ok(()) = self.reading.changed() => {}
-                () = sleep(TICK) => {}
+                () = self.beat.rest() => {}
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::telemetry::{Event, emit};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 /// Between two attempts to reach the manager.
@@ -52,13 +52,16 @@ impl Supervisor {
         }
     }
 
-    fn observe(&self, observation: Observation, lost_was_said: &mut bool) {
+    /// Gives when this loop has to turn next.
+    fn observe(&self, observation: Observation, lost_was_said: &mut bool) -> Instant {
         self.beat.tick();
-        let Observation::State(state) = observation else { return };
-        if std::mem::take(lost_was_said) {
-            emit(&Event::ManagerBack { unit: &self.unit });
+        if let Observation::State(state) = observation {
+            if std::mem::take(lost_was_said) {
+                emit(&Event::ManagerBack { unit: &self.unit });
+            }
+            self.publish(UnitView::Known(state));
         }
-        self.publish(UnitView::Known(state));
+        self.clock.instant(self.clock.next_turn())
     }
 
     fn publish(&self, view: UnitView) {

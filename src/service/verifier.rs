@@ -1,8 +1,8 @@
 //! Asks the advertised address, as another host would, whether this host's engine answers there.
 
+use super::Outlook;
 use super::beat::Beat;
 use super::clock::Clock;
-use super::{Outlook, TICK};
 use crate::engine::Door;
 use crate::model::{AddressState, EngineHealth, Finding, NodeAddress, Reach};
 use crate::policy::gate::Verdict;
@@ -41,7 +41,8 @@ impl Verifier {
             self.publish(proof.as_ref());
             let due = proof.as_ref().map(Proof::due).filter(|_| question.is_some());
             let asked = question.filter(|_| due.is_some_and(|at| at <= now));
-            let wake = due.map_or(now + TICK, |at| at.min(now + TICK));
+            let turn = self.clock.next_turn();
+            let wake = due.map_or(turn, |at| at.min(turn));
             // Cancel-safe: `changed` marks nothing seen until it returns, a question that is cut off is asked
             // again, and a sleep holds no state.
             tokio::select! {

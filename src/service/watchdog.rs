@@ -6,7 +6,7 @@ use crate::systemd::notify::{Message, Notifier};
 use crate::telemetry::{Event, emit};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 /// A loop that has not turned for this long is stale. Longer than the longest timeout of an adapter (15 s) and a
@@ -44,7 +44,7 @@ impl Watchdog {
             // Cancel-safe: a sleep holds no state.
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = sleep(interval) => {}
+                () = sleep_until(self.beats.next_turn().min(slept + interval)) => {}
             }
         }
     }

@@ -7,21 +7,19 @@ use futures_util::stream::{SelectAll, select_all};
 use futures_util::{FutureExt, StreamExt};
 use std::time::Duration;
 use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 use zbus::{Connection, MatchRule, MessageStream, OwnedObjectPath, connection, match_rule, message};
 
 /// Bounds connecting to the bus, and each call.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a follower stays silent at most.
-const TICK: Duration = Duration::from_secs(5);
 /// How old the state may be when it is used, to begin with. A stop takes longer than that to reach the engine.
 const FRESH: Duration = Duration::from_micros(500);
 /// So many looks go by before a state may be twice as old.
 const LOOKS: u32 = 4;
 /// Of the runtime, until what has arrived is where it belongs: the socket's reader, the stream's queue.
 const TURNS: u32 = 4;
-/// A follower looks again this often even if no signal came, so that a bus that swallowed one heals.
-const LOOK_INTERVAL_TICKS: u32 = 6;
+/// A follower looks again after this even if no signal came, so that a bus that swallowed one heals.
+const LOOK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// One unit; all calls share one long-lived connection, made anew after it broke.
 pub struct SystemdUnit {
@@ -141,7 +139,7 @@ impl UnitSource for SystemdUnit {
         }
     }
 
-    async fn follow(&self, observe: &mut (dyn FnMut(Observation) + Send)) -> String {
+    async fn follow(&self, observe: &mut (dyn FnMut(Observation) -> Instant + Send)) -> String {
         let why = self.follow_until_broken(observe).await;
         // a bus that was restarted may leave us a connection that looks open
         self.forget_connection().await;
@@ -150,32 +148,34 @@ impl UnitSource for SystemdUnit {
 }
 
 impl SystemdUnit {
-    async fn follow_until_broken(&self, observe: &mut (dyn FnMut(Observation) + Send)) -> String {
+    async fn follow_until_broken(&self, observe: &mut (dyn FnMut(Observation) -> Instant + Send)) -> String {
         let mut signals = match timeout(TIMEOUT, self.subscribe()).await {
             Ok(Ok(signals)) => signals,
             Ok(Err(error)) => return explain(&error),
             Err(_) => return no_answer(),
         };
-        let mut quiet_ticks = LOOK_INTERVAL_TICKS;
+        let mut looked_at: Option<Instant> = None;
         loop {
-            if quiet_ticks >= LOOK_INTERVAL_TICKS {
-                // One look answers all signals so far. They are taken off the queue first: a full one would keep
-                // the connection from delivering the answer.
-                while let Some(Some(Ok(_))) = signals.next().now_or_never() {}
-                match self.bounded_look().await {
-                    Ok(state) => observe(Observation::State(state)),
-                    Err(why) => return why,
+            let until = match looked_at {
+                Some(at) if at.elapsed() < LOOK_INTERVAL => observe(Observation::Quiet),
+                _ => {
+                    // One look answers all signals so far. They are taken off the queue first: a full one would keep
+                    // the connection from delivering the answer.
+                    while let Some(Some(Ok(_))) = signals.next().now_or_never() {}
+                    looked_at = Some(Instant::now());
+                    match self.bounded_look().await {
+                        Ok(state) => observe(Observation::State(state)),
+                        Err(why) => return why,
+                    }
                 }
-                quiet_ticks = 0;
-            }
+            };
             // Cancel-safe: `next` of a stream loses no message when it is dropped.
-            match timeout(TICK, signals.next()).await {
-                Ok(Some(Ok(_))) => quiet_ticks = LOOK_INTERVAL_TICKS,
+            match timeout_at(until, signals.next()).await {
+                Ok(Some(Ok(_))) => looked_at = None,
                 Ok(Some(Err(error))) => return explain(&error),
                 Ok(None) => return "the connection to the system bus was closed".to_owned(),
-                Err(_) => quiet_ticks += 1,
+                Err(_) => {}
             }
-            observe(Observation::Quiet);
         }
     }
 }

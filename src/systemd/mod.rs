@@ -10,6 +10,7 @@ pub mod sockets;
 pub use fault::ManagerError;
 
 use crate::model::{UnitState, UnitView};
+use tokio::time::Instant;
 
 /// A unit whose state can be looked at and followed.
 #[async_trait::async_trait]
@@ -17,11 +18,12 @@ pub trait UnitSource: Send + Sync {
     /// The state as it is now, asked of the manager.
     async fn look(&self) -> UnitView;
 
-    /// Follows the unit until the connection to the manager breaks; returns why it ended.
-    async fn follow(&self, observe: &mut (dyn FnMut(Observation) + Send)) -> String;
+    /// Follows the unit until the connection to the manager breaks; returns why it ended. `observe` hears of what
+    /// happens, and says until when it needs to hear nothing if nothing does.
+    async fn follow(&self, observe: &mut (dyn FnMut(Observation) -> Instant + Send)) -> String;
 }
 
-/// What a follower hears, at least every 5 s.
+/// What a follower hears.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Observation {
     /// The state after a change, or after a while without one.

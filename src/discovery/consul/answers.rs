@@ -18,7 +18,7 @@ pub struct Pair {
 }
 
 /// A session that lives.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Session {
     pub id: String,
     /// The ttl that it was made with, if that is understood.

@@ -3,7 +3,7 @@
 //! | | request |
 //! | --- | --- |
 //! | first beat | `lease/grant`, then one `kv/txn`: put the keys under the lease, delete the mark, read the keys |
-//! | later beats | `lease/keepalive`, then a `kv/txn` that only reads: the keys are ours, there is no mark |
+//! | later beats | `lease/keepalive` once a tenth of the ttl has passed, then a `kv/txn` that only reads: the keys are ours, there is no mark |
 //! | deregister | `lease/revoke`: the key goes with its lease |
 //! | list | one `kv/txn` that reads the folders |
 //! | watch | `watch`, from the revision behind that of the list; then the list again |
@@ -19,6 +19,7 @@ mod login;
 mod members;
 mod wire;
 
+use super::renewal::Renewals;
 use super::{Backend, BackendError, Claim, Listing, Position, Scope, Seen, Sight};
 use crate::model::{Entry, Folder, Hold, NodeAddress, StoreUrl, Unreadable, WayOut};
 use changes::Wait;
@@ -40,6 +41,7 @@ pub struct EtcdBackend {
     records: String,
     /// By key, leases that the caller does not know of: of marks, and of claims that did not end well.
     leases: Mutex<HashMap<String, Lease>>,
+    renewals: Renewals,
 }
 
 /// What keeps a key in, and for how long it was asked: etcd may grant more.
@@ -62,7 +64,7 @@ impl EtcdBackend {
         let [nodes, drained, records] = [Folder::Nodes, Folder::Drained, Folder::Records].map(|name| url.folder(name));
         let place = nodes.rsplit_once('/').map_or(nodes.as_str(), |(place, _)| place).to_owned();
         let members = Members::new(url, place, way)?;
-        Ok(Self { members, nodes, drained, records, leases: Mutex::default() })
+        Ok(Self { members, nodes, drained, records, leases: Mutex::default(), renewals: Renewals::default() })
     }
 
     /// Renews the lease and sees that the keys are there under it; or makes all of it anew. `name` is what it is about.
@@ -71,20 +73,41 @@ impl EtcdBackend {
         let known = self.leases().get(name).copied();
         // a lease can't be changed: for another ttl, the keys move to another one
         for lease in [held, known].into_iter().flatten().filter(|lease| lease.seconds == seconds) {
-            if renew(&call, lease).await? {
-                let amendments = wanted.amendments(&call, lease).await?;
-                if !amendments.is_empty() {
-                    wanted.claim(&call, lease, amendments).await?;
-                }
+            // a key that is there under it proves that it has not ended
+            let fresh = self.renewals.is_fresh(&lease.id.to_string(), lease.life());
+            if !fresh && !self.renew(&call, lease).await? {
+                continue;
+            }
+            let amendments = wanted.amendments(&call, lease).await?;
+            if amendments.is_empty() {
+                return Ok(lease);
+            }
+            if !fresh || self.renew(&call, lease).await? {
+                wanted.claim(&call, lease, amendments).await?;
                 return Ok(lease);
             }
         }
+        let asked = Renewals::now();
         let Granted { id } = call.ask("lease/grant", json!({"TTL": seconds.to_string()})).await?;
         let lease = Lease { id, seconds };
+        self.renewals.note(&id.to_string(), lease.life(), asked);
         // until the caller knows of it
         self.leases().insert(name.to_owned(), lease);
         wanted.claim(&call, lease, wanted.all(lease)).await?;
         Ok(lease)
+    }
+
+    /// Whether the lease is still there.
+    async fn renew(&self, call: &Call<'_>, lease: Lease) -> Result<bool, Trouble> {
+        let asked = Renewals::now();
+        match call.ask("lease/keepalive", json!({"ID": lease.id.to_string()})).await {
+            Ok(Kept { result }) if result.ttl > 0 => {
+                self.renewals.note(&lease.id.to_string(), lease.life(), asked);
+                Ok(true)
+            }
+            Ok(_) | Err(Trouble::NoLease(_)) => Ok(false),
+            Err(trouble) => Err(trouble),
+        }
     }
 
     async fn look(&self, folders: &[String]) -> Result<Done, Trouble> {
@@ -233,15 +256,6 @@ impl Wanted {
     }
 }
 
-/// Whether the lease is still there.
-async fn renew(call: &Call<'_>, lease: Lease) -> Result<bool, Trouble> {
-    match call.ask("lease/keepalive", json!({"ID": lease.id.to_string()})).await {
-        Ok(Kept { result }) => Ok(result.ttl > 0),
-        Err(Trouble::NoLease(_)) => Ok(false),
-        Err(trouble) => Err(trouble),
-    }
-}
-
 async fn revoke(call: &Call<'_>, lease: Lease) -> Result<(), Trouble> {
     match call.ask("lease/revoke", json!({"ID": lease.id.to_string()})).await {
         Ok(Done { .. }) | Err(Trouble::NoLease(_)) => Ok(()),
@@ -258,6 +272,10 @@ impl Lease {
     fn of(hold: &Hold) -> Option<Self> {
         let (id, seconds) = hold.0.split_once(' ')?;
         Some(Self { id: id.parse().ok()?, seconds: seconds.parse().ok()? })
+    }
+
+    fn life(self) -> Duration {
+        Duration::from_secs(self.seconds)
     }
 }
 

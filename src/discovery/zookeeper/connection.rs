@@ -22,7 +22,17 @@ pub struct Connection {
     /// The last transaction that we know of.
     pub seen: i64,
     /// A watch has fired.
-    fired: bool,
+    pub fired: bool,
+    pub watches: Watches,
+}
+
+/// Whether a change of what its user cares about makes a watch fire. They end with the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watches {
+    None,
+    /// Some of it was asked for over this connection.
+    BeingSet,
+    Set,
 }
 
 /// Why a connection is of no use any more.
@@ -53,7 +63,7 @@ impl Reply {
 
 impl Connection {
     pub fn new(stream: Box<dyn Stream>, server: String) -> Self {
-        Self { stream, server, input: Vec::new(), xid: 0, seen: 0, fired: false }
+        Self { stream, server, input: Vec::new(), xid: 0, seen: 0, fired: false, watches: Watches::None }
     }
 
     /// Sends what is not an operation, and gives the frame that comes back.

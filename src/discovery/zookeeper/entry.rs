@@ -11,6 +11,7 @@ use tokio::time::Instant;
 /// Somebody else may change the node between a look and a step, but not for ever.
 const ROUNDS: usize = 5;
 
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slot {
     pub path: String,
     pub data: Vec<u8>,
@@ -25,18 +26,24 @@ struct Found {
     displaced: bool,
 }
 
-/// Gives the session that they are under.
+/// Gives the session that they are under. If nothing had to be done, watches tell of the next change of any of it.
 pub async fn settle(slots: &[Slot], line: &mut Line, deadline: Instant) -> Result<Ticket, Fault> {
-    let mut under = Err(Fault::Expired);
+    line.expect_changes();
+    let (mut under, mut as_it_was) = (Err(Fault::Expired), true);
     for slot in slots {
-        under = Ok(slot.settle(line, deadline).await?);
+        let (ticket, found_so) = slot.settle(line, deadline).await?;
+        under = Ok(ticket);
+        as_it_was &= found_so;
+    }
+    if as_it_was {
+        line.rely_on_watches();
     }
     under
 }
 
 impl Slot {
-    /// Gives the session that it is under.
-    async fn settle(&self, line: &mut Line, deadline: Instant) -> Result<Ticket, Fault> {
+    /// Gives the session that it is under, and whether it was so already.
+    async fn settle(&self, line: &mut Line, deadline: Instant) -> Result<(Ticket, bool), Fault> {
         for _ in 0..ROUNDS {
             let found = self.look(line, deadline).await?;
             // there was an answer, and so there is a session
@@ -52,13 +59,14 @@ impl Slot {
                     Some(Op::Multi(vec![gone, self.node()]))
                 }
             };
+            let found_so = step.is_none() && !found.displaced;
             let done = match step {
                 Some(step) => self.take(line, step, deadline).await?,
                 None => true,
             };
             if done {
                 self.displace(line, found.displaced, deadline).await?;
-                return Ok(ticket);
+                return Ok((ticket, found_so));
             }
         }
         let reason = format!("{} is changed by somebody else all the time", self.path);
@@ -70,8 +78,8 @@ impl Slot {
     }
 
     async fn look(&self, line: &mut Line, deadline: Instant) -> Result<Found, Fault> {
-        let mut ops = vec![Op::Data { path: self.path.clone(), watch: false }];
-        ops.extend(self.displaces.iter().map(|path| Op::Exists { path: path.clone(), watch: false }));
+        let mut ops = vec![Op::Data { path: self.path.clone(), watch: true }];
+        ops.extend(self.displaces.iter().map(|path| Op::Exists { path: path.clone(), watch: true }));
         let replies = line.ask(&ops, deadline).await?;
         for (op, reply) in ops.iter().zip(&replies) {
             if !matches!(reply.code, code::OK | code::NO_NODE) {

@@ -1,6 +1,6 @@
 //! A session, over whichever server answers.
 
-use super::connection::{Connection, Reply};
+use super::connection::{Connection, Reply, Watches};
 use super::fault::{Fault, broken};
 use super::servers::{Servers, Ticket, Wish};
 use super::wire::{Op, code};
@@ -25,6 +25,8 @@ pub struct Line {
     /// The server to begin with.
     next: usize,
     seen: i64,
+    /// When the session was heard of last.
+    heard: Instant,
 }
 
 /// What became of a batch on one connection.
@@ -37,7 +39,7 @@ impl Line {
     /// Nothing is asked yet. With a ticket the session is taken up again.
     pub fn new(servers: Arc<Servers>, ticket: Option<Ticket>, timeout: Duration) -> Self {
         let next = servers.any();
-        Self { servers, ticket, timeout, connection: None, next, seen: 0 }
+        Self { servers, ticket, timeout, connection: None, next, seen: 0, heard: Instant::now() }
     }
 
     pub fn ticket(&self) -> Option<&Ticket> {
@@ -64,6 +66,37 @@ impl Line {
     /// How often the session needs to be heard of.
     pub fn pace(&self) -> Duration {
         (self.ticket.as_ref().map_or(self.timeout, |ticket| ticket.granted) / PACE).max(SHORTEST_PACE)
+    }
+
+    /// For how long the session was not heard of.
+    pub fn quiet(&self) -> Duration {
+        self.heard.elapsed()
+    }
+
+    /// What is asked from now on sets watches; those of before don't count.
+    pub fn expect_changes(&mut self) {
+        if let Some(connection) = &mut self.connection {
+            (connection.fired, connection.watches) = (false, Watches::BeingSet);
+        }
+    }
+
+    /// All of it was asked for. From now on, a connection on which no watch has fired means that all is as it was; unless
+    /// it is not the one from the beginning, which took its watches with it.
+    pub fn rely_on_watches(&mut self) {
+        if let Some(connection) = self.connection.as_mut().filter(|one| one.watches == Watches::BeingSet) {
+            connection.watches = Watches::Set;
+        }
+    }
+
+    /// Whether all is as it was, as far as the server knows when it is asked now.
+    pub async fn is_undisturbed(&mut self, deadline: Instant) -> Result<bool, Fault> {
+        let still = |line: &Self| line.connection.as_ref().is_some_and(|one| one.watches == Watches::Set && !one.fired);
+        if !still(self) {
+            return Ok(false);
+        }
+        // what it had to say of changes comes before its answer; a new connection has no watches
+        self.ask_one(Op::Ping, deadline).await?;
+        Ok(still(self))
     }
 
     /// Each operation with its reply, which may be a failure. A connection that was kept and turns out to be broken is
@@ -157,6 +190,7 @@ impl Line {
         let fault = match timeout_at(bound, connection.exchange(ops)).await {
             Ok(Ok(replies)) => {
                 self.seen = connection.seen;
+                self.heard = Instant::now();
                 let failed = |failure| replies.iter().any(|reply| reply.code == failure);
                 if !failed(code::SESSION_EXPIRED) && !failed(code::SESSION_MOVED) {
                     self.connection = Some(connection);

@@ -3,14 +3,15 @@
 //! | | requests |
 //! | --- | --- |
 //! | register, the first time | a session; read the node and the mark; `create` the node, ephemeral and with its data |
-//! | register, later | read the node and the mark. Nothing is written, so no watcher wakes |
+//! | register, later | read the node and the mark, with watches; once all was as it should be, `ping` until a watch fires. Nothing is written, so no watcher wakes |
 //! | deregister | `closeSession`, which takes the node with it |
 //! | list | `sync`, `getChildren2` of the folder: the name of a node is the address |
 //! | watch | the same with a watch on the folder, until it fires; then the list again |
 //!
-//! Who a node is stands in a node of `…/records` under the same session. Each has a session of its own, so that each comes and goes alone. A session lives while it is heard of: between
-//! the calls of `register` a task sees to that, which stops in time for the entry to be gone at the end of its ttl. The
-//! task ends with the backend; the session does not, and another process may go on with it.
+//! Who a node is stands in a node of `…/records` under the same session. Each entry has a session of its own, so that each
+//! comes and goes alone. A session lives while it is heard of: between the calls of `register` a task sees to that, which
+//! stops in time for the entry to be gone at the end of its ttl. The task ends with the backend; the session does not, and
+//! another process may go on with it.
 //!
 //! A node that is there under another session than ours (that of a former process, before it ends) is deleted and made
 //! again in one step: nobody sees it missing, and nobody's end takes ours.
@@ -68,18 +69,19 @@ impl ZookeeperBackend {
     }
 
     /// Sees to it that the nodes are there under the session of the first, which is heard of for as long as `ttl` says.
-    async fn keep(&self, slots: &[Slot], hold: Option<&Hold>, ttl: Duration) -> Result<Hold, BackendError> {
+    async fn keep(&self, slots: Vec<Slot>, hold: Option<&Hold>, ttl: Duration) -> Result<Hold, BackendError> {
         let deadline = Instant::now() + self.servers.total();
         let path = slots.first().map(|slot| slot.path.as_str()).unwrap_or_default();
         let session = self.session(path, hold, ttl);
         let mut kept = session.kept().await;
         kept.renew(ttl);
-        let outcome = match entry::settle(slots, &mut kept.line, deadline).await {
+        let outcome = match kept.settle(&slots, deadline).await {
             // what it held is gone, or goes in a moment: the line has forgotten it, and begins a new one
-            Err(Fault::Expired) => entry::settle(slots, &mut kept.line, deadline).await,
+            Err(Fault::Expired) => kept.settle(&slots, deadline).await,
             outcome => outcome,
         };
         let ticket = outcome.map_err(|fault| fault.into_error(kept.line.server()))?;
+        kept.settled = slots;
         if ticket.granted > ttl {
             tracing::debug!(granted = ?ticket.granted, ?ttl, "the servers let a session live longer than the ttl");
         }
@@ -175,7 +177,7 @@ impl Backend for ZookeeperBackend {
             acl: self.servers.acl(),
         });
         let slots: Vec<Slot> = std::iter::once(node).chain(record).collect();
-        self.within(self.keep(&slots, claim.hold, claim.ttl)).await.map(Some)
+        self.within(self.keep(slots, claim.hold, claim.ttl)).await.map(Some)
     }
 
     async fn deregister(&self, address: &NodeAddress, hold: Option<&Hold>) -> Result<(), BackendError> {
@@ -202,6 +204,6 @@ impl Backend for ZookeeperBackend {
             displaces: None,
             acl: self.servers.acl(),
         };
-        self.within(self.keep(&[slot], None, ttl)).await.map(drop)
+        self.within(self.keep(vec![slot], None, ttl)).await.map(drop)
     }
 }

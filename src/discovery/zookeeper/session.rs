@@ -1,5 +1,6 @@
 //! A session that holds an entry, and that is kept alive between the beats.
 
+use super::entry::{self, Slot};
 use super::fault::Fault;
 use super::line::Line;
 use super::servers::{Servers, Ticket};
@@ -22,6 +23,8 @@ pub struct Session {
 
 pub struct Kept {
     pub line: Line,
+    /// What was there when it was looked at last.
+    pub settled: Vec<Slot>,
     /// When the entry has to be gone if nobody asks for it again.
     until: Instant,
 }
@@ -32,7 +35,7 @@ impl Session {
         // until a server says what it grants
         let ticket = ticket.map(|ticket| Ticket { granted: timeout(ttl), ..ticket });
         let line = Line::new(Arc::clone(servers), ticket, timeout(ttl));
-        let kept = Arc::new(Mutex::new(Kept { line, until: Instant::now() }));
+        let kept = Arc::new(Mutex::new(Kept { line, settled: Vec::new(), until: Instant::now() }));
         let keeper = AbortOnDropHandle::new(tokio::spawn(keep(Arc::clone(&kept))));
         Self { kept, _keeper: keeper }
     }
@@ -59,9 +62,25 @@ impl Kept {
         self.until = Instant::now();
     }
 
+    /// Gives the session that they are under. Where all was well and no watch has fired, the server need not be asked more
+    /// than whether it is there.
+    pub async fn settle(&mut self, slots: &[Slot], deadline: Instant) -> Result<Ticket, Fault> {
+        if self.settled == slots
+            && self.line.is_undisturbed(deadline).await?
+            && let Some(ticket) = self.line.ticket()
+        {
+            return Ok(ticket.clone());
+        }
+        entry::settle(slots, &mut self.line, deadline).await
+    }
+
     /// Gives when to do it again.
     async fn keep_alive(&mut self) -> Duration {
         let pace = self.line.pace();
+        let quiet = self.line.quiet();
+        if quiet < pace {
+            return pace - quiet;
+        }
         let Some(granted) = self.line.ticket().map(|ticket| ticket.granted) else { return pace };
         if Instant::now() + granted > self.until {
             return pace;

@@ -3,10 +3,10 @@
 use super::*;
 use crate::model::{AddressState, AdvertiseCheck, Backoff, Drain, EngineHealth, Finding, Reach, RegistrationStatus};
 use crate::policy::registration::Pace;
-use crate::service::Outlook;
 use crate::service::beat::Beats;
 use crate::service::tests::fakes::{Manager, Mood, World};
 use crate::service::watchdog::{STALE_AFTER, Watchdog};
+use crate::service::{Outlook, TICK};
 use crate::systemd::notify::Notifier;
 use tokio::time::{sleep, timeout};
 

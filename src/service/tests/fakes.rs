@@ -15,7 +15,7 @@ use crate::systemd::{Observation, UnitSource};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// How a discovery service behaves.
 #[derive(Clone, Copy, PartialEq)]
@@ -202,17 +202,17 @@ impl UnitSource for Docker {
         self.0.borrow().clone()
     }
 
-    async fn follow(&self, observe: &mut (dyn FnMut(Observation) + Send)) -> String {
+    async fn follow(&self, observe: &mut (dyn FnMut(Observation) -> Instant + Send)) -> String {
         let mut seen = self.0.subscribe();
         loop {
             let view = seen.borrow_and_update().clone();
-            match view {
+            let until = match view {
                 UnitView::Known(state) => observe(Observation::State(state)),
                 UnitView::Unknown(why) => return why,
-            }
+            };
             tokio::select! {
                 _ = seen.changed() => {}
-                () = sleep(TICK) => {}
+                () = sleep_until(until) => {}
             }
         }
     }

@@ -74,7 +74,7 @@ pub fn measure(ground: &Ground, plan: &Plan) -> Result<Vec<Store>> {
 fn one(ground: &Ground, plan: &Plan, name: &'static str, url: &str) -> Result<Store> {
     let node = &ground.node;
     let address = ground.address();
-    let text = format!("[discovery]\nadvertise = \"{address}\"\nheartbeat = \"1s\"\nttl = \"30s\"\n{url}");
+    let text = format!("[discovery]\nadvertise = \"{address}\"\nheartbeat = \"1s\"\n{url}");
     node.write(CONFIG, text)?;
     wait_for(&format!("{name} answers"), PATIENCE, || node.ok([AGENT, "list"]).is_ok())?;
     let begin = Instant::now();
