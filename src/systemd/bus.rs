@@ -14,6 +14,8 @@ use zbus::{Connection, MatchRule, MessageStream, OwnedObjectPath, connection, ma
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// How old the state may be when it is used, to begin with. A stop takes longer than that to reach the engine.
 const FRESH: Duration = Duration::from_micros(500);
+/// A starved machine has no better answer after that either.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// So many looks go by before a state may be twice as old.
 const LOOKS: u32 = 4;
 /// Of the runtime, until what has arrived is where it belongs: the socket's reader, the stream's queue.
@@ -96,7 +98,7 @@ impl SystemdUnit {
     async fn settled_look(&self) -> zbus::Result<UnitState> {
         let Bus { connection, .. } = self.bus().await?;
         let mut jobs = MessageStream::for_match_rule(self.of_manager("JobNew")?, &connection, None).await?;
-        let mut looks = 0;
+        let (began, mut looks) = (Instant::now(), 0);
         loop {
             let asked = Instant::now();
             let state = self.try_look().await?;
@@ -109,7 +111,8 @@ impl SystemdUnit {
             while let Some(Some(Ok(_))) = jobs.next().now_or_never() {
                 stirred = true;
             }
-            if !stirred && asked.elapsed() <= still_fresh(looks) {
+            let settled = !stirred && asked.elapsed() <= still_fresh(looks);
+            if settled || began.elapsed() > PATIENCE {
                 return Ok(state);
             }
         }
