@@ -6,18 +6,18 @@ use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use std::path::PathBuf;
 
 /// Where the files are.
-#[derive(Args, Clone)]
+#[derive(Args, Clone, Default)]
 pub struct FileArgs {
     /// Read FILE instead of /etc/swarm-agent/config.toml
-    #[arg(long, value_name = "FILE", env = "SWARM_AGENT_CONFIG", help_heading = HEADING)]
+    #[arg(long, value_name = "FILE", env = VARIABLES[0], help_heading = HEADING)]
     config: Option<PathBuf>,
     /// Look for all configuration files and folders below DIR
-    #[arg(long, value_name = "DIR", env = "SWARM_AGENT_CONFIG_ROOT", help_heading = HEADING)]
+    #[arg(long, value_name = "DIR", env = VARIABLES[1], help_heading = HEADING)]
     config_root: Option<PathBuf>,
 }
 
 /// Flatten this into a command: `#[command(flatten)] config: ConfigArgs`.
-#[derive(Args, Clone)]
+#[derive(Args, Clone, Default)]
 pub struct ConfigArgs {
     #[command(flatten)]
     files: FileArgs,
@@ -29,6 +29,9 @@ pub struct ConfigArgs {
 }
 
 const HEADING: &str = "Configuration";
+
+/// The environment variables that stand in for flags.
+pub const VARIABLES: [&str; 2] = ["SWARM_AGENT_CONFIG", "SWARM_AGENT_CONFIG_ROOT"];
 
 impl FileArgs {
     /// The files, and this process's environment.
@@ -68,7 +71,7 @@ fn assignment(text: &str) -> Result<(String, String), String> {
 }
 
 /// `--ttl`, `--heartbeat`, …: one flag for each key that has one in the table of keys.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 struct KeyFlags(Vec<Flag>);
 
 impl KeyFlags {

@@ -70,7 +70,7 @@ enum Command {
 
 /// Parses the command line, runs one command, and says how it went.
 pub fn main() -> ExitCode {
-    let outcome = match Cli::try_parse() {
+    let outcome = match parse() {
         Ok(cli) => match cli.command {
             Command::Run(run) => run.run(&cli.log),
             Command::Serve(serve) => serve.run(&cli.log),
@@ -99,6 +99,15 @@ pub fn main() -> ExitCode {
         }
         Err(Failure { code, text: None }) => ExitCode::from(code),
     }
+}
+
+/// `swarm-agent run` as the unit starts it has nothing to parse, and what a parser needs would stay in the agent's memory.
+fn parse() -> Result<Cli, clap::Error> {
+    let bare = std::env::args_os().skip(1).eq(["run"]);
+    if bare && config_args::VARIABLES.iter().all(|name| std::env::var_os(name).is_none()) {
+        return Ok(Cli { log: log_args::LogArgs::default(), command: Command::Run(run::Run::default()) });
+    }
+    Cli::try_parse()
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {

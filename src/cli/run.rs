@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Keep this host's Docker Engine registered while it works (run by swarm-agent.service)
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 #[command(long_about = "Keep this host's Docker Engine registered in a discovery service while it works.
 
 systemd runs this as swarm-agent.service; to try it by hand:

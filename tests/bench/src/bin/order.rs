@@ -3,8 +3,9 @@
 //! `order BINARY TRACE BASE` (`make order`) takes a binary with its symbols, the list of the code that was executed as
 //! `qemu-x86_64 -d in_asm` writes it, and the address that the binary was loaded at; it prints the linker script.
 //!
-//! Symbols carry hashes that each build may change, and a next version has other functions in the same modules. So a
-//! whole path (`_ZN5tokio7runtime4task*`) is named where most of the code below it is used, and single functions elsewhere.
+//! Symbols (mangled as v0 does, see `.cargo/config.toml`) carry hashes that each build may change, and a next version has
+//! other functions in the same modules. So hashes are left open, and what begins alike (`_RNvMs_NtNtCs*_5tokio7runtime4`)
+//! is named at once where most of its code is used.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -13,20 +14,32 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
 
-/// A path is named as a whole if at least this part of its code is used.
-const MOST: f64 = 0.9;
+/// What begins alike is named at once if at least this part of its code is used.
+const MOST: f64 = 0.95;
 
 const HEAD: &str = "/* Keeps the code that `swarm-agent run` uses together, in front of the rest (the discovery server with its store, the
    operator's commands, TLS, ...). The kernel maps what lies around each page that is touched, so that code in between
    counts as the agent's memory. Made by `make order` from a run of the agent over plain HTTP; a name that matches nothing
-   does no harm, and code that is not named costs a page or two. */
+   does no harm, and code that is not named costs as much as lies around it. */
 SECTIONS
 {
   .text.hot : {
+    *crt1.o(.text .text.*)
+    /* ring's hash, of which the id of the node is made, has no sections for its functions */
+    *:*sha256-*-elf.o(.text)
 ";
 const FOOT: &str = "  }
 }
-INSERT BEFORE .text;
+INSERT AFTER .fini;
+
+/* tables that only a handshake of TLS looks into */
+SECTIONS
+{
+  .rodata.cold : {
+    *(.rodata.*nistz256_precomputed .rodata.*k25519Precomp)
+  }
+}
+INSERT AFTER .rodata;
 ";
 
 fn main() -> ExitCode {
@@ -51,11 +64,15 @@ fn script(binary: &str, trace: &str, base: &str) -> Result<String> {
     let base = u64::from_str_radix(base.trim_start_matches("0x"), 16).context("BASE is no hexadecimal number")?;
     let functions = functions(binary)?;
     let used = used(&fs::read_to_string(trace).context(trace.to_owned())?, base);
-    let mut root = Path::default();
+    let (mut root, mut others) = (Path::default(), BTreeSet::new());
     for function in &functions {
         let size = function.end - function.start;
         let hot = used.range(function.start..function.end).next().is_some();
-        root.add(&parts(&function.name), size, if hot { size } else { 0 });
+        if function.name.starts_with("_R") {
+            root.add(&parts(&function.name), size, if hot { size } else { 0 });
+        } else if hot {
+            others.insert(function.name.clone());
+        }
     }
     if root.used == 0 {
         bail!("nothing of {binary} is in the trace: is {base:#x} where it was loaded?");
@@ -63,6 +80,9 @@ fn script(binary: &str, trace: &str, base: &str) -> Result<String> {
     let mut names = Vec::new();
     root.name(String::new(), &mut names);
     let mut script = HEAD.to_owned();
+    for name in &others {
+        writeln!(script, "    *(.text.{name} .text.*.{name})")?;
+    }
     for name in &names {
         writeln!(script, "    *(.text.*{name})")?;
     }
@@ -90,7 +110,7 @@ fn functions(binary: &str) -> Result<Vec<Function>> {
         let size = u64::from_str_radix(words.next()?, 16).ok()?;
         let code = matches!(words.next()?, "t" | "T" | "w" | "W");
         let name = words.next()?.to_owned();
-        (code && name.starts_with('_')).then_some(Function { start, end: start + size, name })
+        code.then_some(Function { start, end: start + size, name })
     };
     let functions: Vec<_> = text.lines().filter_map(function).collect();
     if functions.is_empty() { bail!("{binary} has no symbols: was it stripped?") } else { Ok(functions) }
@@ -102,43 +122,35 @@ fn used(trace: &str, base: u64) -> BTreeSet<u64> {
     trace.lines().filter_map(address).filter_map(|address| address.checked_sub(base)).collect()
 }
 
-/// The parts of a symbol without its hashes: `_ZN`, `5tokio`, `7runtime`. A name of another kind is one part.
+/// The parts of a symbol, each with the name that it ends with: `_RNvMNtCs*_4core`, `4time`, `NtB*_8Duration`. What the
+/// optimiser put behind it is left out.
 fn parts(symbol: &str) -> Vec<String> {
-    // what the optimiser put behind it
     let name = symbol.split(['.', '@']).next().unwrap_or(symbol);
-    let Some(mut rest) = symbol.strip_prefix("_ZN") else { return vec![without_crate_hashes(name)] };
-    let mut parts = vec!["_ZN".to_owned()];
-    while let Some(digits) = rest.find(|c: char| !c.is_ascii_digit()).filter(|digits| *digits > 0) {
-        let Ok(length) = rest[..digits].parse::<usize>() else { break };
-        let Some(part) = rest.get(..digits + length) else { break };
-        if !(part.starts_with("17h") && rest[part.len()..].starts_with('E')) {
-            parts.push(part.to_owned());
-        }
-        rest = &rest[part.len()..];
-    }
-    // the function itself is not another path that begins like it
-    if let Some(last) = parts.last_mut() {
-        last.push_str("17h");
-    }
-    parts
-}
-
-/// `Cs4X4t9plMPHF_9addr2line` → `Cs*_9addr2line`
-fn without_crate_hashes(name: &str) -> String {
-    let mut clean = String::new();
+    let mut parts = vec![String::new()];
     let mut rest = name;
-    while let Some(at) = rest.find("Cs") {
-        let (before, hash) = rest.split_at(at + 2);
-        clean.push_str(before);
-        let end = hash.find(|c: char| !c.is_ascii_alphanumeric()).filter(|end| hash[*end..].starts_with('_'));
-        if let Some(end) = end {
-            clean.push('*');
-            rest = &hash[end..];
-        } else {
-            rest = hash;
+    while let Some(first) = rest.chars().next() {
+        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let open = ["Cs", "B"].into_iter().find_map(|tag| {
+            let hash = rest.strip_prefix(tag)?;
+            let end = hash.find(|c: char| !c.is_ascii_alphanumeric()).filter(|end| hash[*end..].starts_with('_'))?;
+            Some((tag, tag.len() + end))
+        });
+        let (part, length) = match (open, rest[..digits].parse::<usize>()) {
+            (_, Ok(length)) if rest.is_char_boundary(digits + length) => {
+                (rest[..digits + length].to_owned(), digits + length)
+            }
+            (Some((tag, length)), _) => (format!("{tag}*"), length),
+            _ => (first.to_string(), first.len_utf8()),
+        };
+        rest = &rest[length..];
+        let ends = part.len() > 1 && digits > 0;
+        parts.last_mut().expect("one at least").push_str(&part);
+        if ends {
+            parts.push(String::new());
         }
     }
-    clean + rest
+    parts.retain(|part| !part.is_empty());
+    parts
 }
 
 /// Code below one path of names.
@@ -176,14 +188,13 @@ mod tests {
     #[test]
     fn a_symbol_has_its_parts_and_no_hash() {
         assert_eq!(
-            parts("_ZN5tokio7runtime4park17h0123456789abcdefE.llvm.77"),
-            ["_ZN", "5tokio", "7runtime", "4park17h"]
+            parts("_RNvNtCs4X4t9plMPHF_5alloc5boxed14box_new_uninit.899"),
+            ["_RNvNtCs*_5alloc", "5boxed", "14box_new_uninit"]
         );
         assert_eq!(
-            parts("_RNvNtCs4X4t9plMPHF_5alloc5boxed14box_new_uninit.899"),
-            ["_RNvNtCs*_5alloc5boxed14box_new_uninit"]
+            parts("_RNvMNtCsgEmfK2I1SDS_4core4timeNtB2_8Duration3newB1v_"),
+            ["_RNvMNtCs*_4core", "4time", "NtB*_8Duration", "3new", "B*_"]
         );
-        assert_eq!(parts("__umodti3"), ["__umodti3"]);
     }
 
     #[test]
