@@ -4,6 +4,8 @@
 pub mod advertise;
 pub mod chatter;
 pub mod checkup;
+pub mod condition;
+pub mod dropin;
 pub mod freshness;
 pub mod gate;
 pub mod identity;
@@ -15,6 +17,7 @@ pub mod permission;
 pub mod proof;
 pub mod proxy;
 pub mod registration;
+pub mod restart;
 pub mod summary;
 pub mod watch;
 pub mod wish;

@@ -2,7 +2,7 @@
 
 use super::fault;
 use super::status::Findings;
-use crate::model::{JobKind, UnitReport, cpu_list, masked};
+use crate::model::{CpuSet, JobKind, UnitReport, masked};
 use crate::policy::operator_status::{Verdict, why_not_asked};
 use crate::systemd::ManagerError;
 use serde_json::{Value, json};
@@ -51,7 +51,7 @@ fn brief(unit: &UnitReport) -> Value {
 fn service(unit: &UnitReport) -> Value {
     let job = unit.state.job.map(|job| json!({ "id": job.id, "kind": job_word(job.kind) }));
     let environment: Vec<String> = unit.environment.iter().map(|entry| masked::assignment(entry)).collect();
-    let cpus = cpu_list::from_mask(&unit.cpu_affinity);
+    let cpus = CpuSet::of_mask(&unit.cpu_affinity);
     json!({
         "name": unit.name,
         "description": unit.description,
@@ -75,7 +75,7 @@ fn service(unit: &UnitReport) -> Value {
         "start_timeout_seconds": unit.limits.start.map(|span| span.as_secs_f64()),
         "stop_timeout_seconds": unit.limits.stop.map(|span| span.as_secs_f64()),
         "environment": environment,
-        "cpu_affinity": (!cpus.is_empty()).then_some(cpus),
+        "cpu_affinity": (!cpus.is_empty()).then(|| cpus.to_string()),
     })
 }
 

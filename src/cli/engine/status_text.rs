@@ -5,7 +5,7 @@ use super::status::Findings;
 use super::status_json::job_word;
 use crate::cli::table::{Table, Tone};
 use crate::cli::words;
-use crate::model::{ActiveState, EngineDetails, UnitReport, cpu_list, masked};
+use crate::model::{ActiveState, CpuSet, EngineDetails, UnitReport, masked};
 use crate::policy::operator_status::why_not_asked;
 
 pub fn render(found: &Findings) -> Table {
@@ -60,8 +60,8 @@ fn settings(table: &mut Table, unit: &UnitReport) {
     table.row("watchdog", unit.limits.watchdog.map_or("none: systemd does not see a hang".into(), words::span));
     table.row("time to stop", unit.limits.stop.map_or("without limit".into(), words::span));
     table.list("environment", unit.environment.iter().map(|entry| masked::assignment(entry)), Tone::Plain);
-    let cpus = cpu_list::from_mask(&unit.cpu_affinity);
-    table.row("CPU affinity", if cpus.is_empty() { "all CPUs".to_owned() } else { cpus });
+    let cpus = CpuSet::of_mask(&unit.cpu_affinity);
+    table.row("CPU affinity", if cpus.is_empty() { "all CPUs".to_owned() } else { cpus.to_string() });
 }
 
 fn start_limit(unit: &UnitReport) -> String {
