@@ -263,7 +263,8 @@ fn a_wrong_password_and_none_are_told_apart_and_the_proxy_is_named_with_what_set
         assert!(text.contains(&format!("{start} wants a user and a password (407); put user:password into")), "{text}");
         assert_eq!(code, Some(69));
     }
-    for (line, why) in [("me", "does not have one line, user:password"), ("", "does not have one line, user:password")]
+    for (line, why) in
+        [("me", "does not have one line, user:password"), ("", "is empty"), ("me:x\nyou:y", "holds more")]
     {
         world.keep_credentials(line);
         let (_, text) = said(&mut world.command(&["list", &world.url()]));
@@ -274,7 +275,20 @@ fn a_wrong_password_and_none_are_told_apart_and_the_proxy_is_named_with_what_set
     }
     fs::remove_file(world.credentials()).expect("a file");
     let (_, text) = said(&mut world.command(&["list", &world.url()]));
-    assert!(text.contains("(proxy.credentials-file) can't be read: No such file"), "{text}");
+    assert!(text.contains("(proxy.credentials-file) does not exist"), "{text}");
+    let mut command = world.command(&["list", &world.url()]);
+    let (_, text) = said(command.env("SWARM_AGENT_PROXY_CREDENTIALS_FILE", "credential:proxy"));
+    assert!(text.contains("credential:proxy (proxy.credentials-file) is a credential of the service, and"), "{text}");
+    // what systemd passes to a service
+    let folder = world.credentials().parent().expect("a folder").to_owned();
+    let name = world.credentials().file_name().expect("a name").to_string_lossy().into_owned();
+    world.keep_credentials("me:password");
+    let mut command = world.command(&["list", &world.url()]);
+    command
+        .env("SWARM_AGENT_PROXY_CREDENTIALS_FILE", format!("credential:{name}"))
+        .env("CREDENTIALS_DIRECTORY", folder);
+    let (code, text) = said(&mut command);
+    assert_eq!(code, Some(0), "{text}");
 }
 
 #[test]

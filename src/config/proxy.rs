@@ -20,7 +20,7 @@ pub(super) fn settings(merged: &Merged) -> ProxySettings {
         http: sourced(merged, HTTP),
         https: sourced(merged, HTTPS),
         no_proxy: sourced(merged, NO_PROXY),
-        credentials: merged.get(CREDENTIALS),
+        credentials: merged.file(CREDENTIALS),
     }
 }
 

@@ -152,6 +152,27 @@ impl BackendError {
         }
     }
 
+    /// Of the failures of several servers, the first that tells most.
+    pub fn of_several(mut failures: Vec<Self>) -> Option<Self> {
+        let others = failures.len().checked_sub(1)?;
+        let most = failures.iter().map(Self::telling).max()?;
+        let telling = failures.swap_remove(failures.iter().position(|error| error.telling() == most)?);
+        // a file of ours that can't be read is no failure of a server
+        let alone = others == 0 || matches!(telling, Self::Credentials(_));
+        Some(if alone { telling } else { Self::Everywhere { telling: Box::new(telling), others } })
+    }
+
+    /// Who answered knows more than who did not.
+    fn telling(&self) -> u8 {
+        match self {
+            Self::Connect { .. } => 0,
+            Self::Timeout { .. } => 1,
+            Self::Garbled { .. } | Self::Broken { .. } => 2,
+            Self::Tls { .. } => 3,
+            _ => 4,
+        }
+    }
+
     /// One word for each kind, for the labels of metrics: it never changes.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -201,5 +222,29 @@ pub fn open(url: &DiscoveryUrl, way: &WayOut) -> Result<Box<dyn Backend>, Backen
         },
         DiscoveryUrl::Nodes(url) => Ok(Box::new(nodes::NodesBackend::new(url.clone()))),
         DiscoveryUrl::File(path) => Ok(Box::new(file::FileBackend::new(path.clone(), way.timeouts.total))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::TlsFileProblem;
+
+    #[test]
+    fn of_several_failures_the_one_that_knows_most_is_told() {
+        let connect = || BackendError::Connect { server: "etcd://a".into(), cause: "connection refused".into() };
+        let status =
+            BackendError::Status { server: "etcd://b".into(), status: 503, message: "x".into(), retry_after: None };
+        assert_eq!(BackendError::of_several(vec![]), None);
+        assert_eq!(BackendError::of_several(vec![connect()]), Some(connect()));
+        let told = BackendError::of_several(vec![connect(), status, connect()]).expect("three failures");
+        assert_eq!(told.to_string(), "etcd://b answered 503: x (2 more servers failed too)");
+        assert_eq!(told.kind(), "status");
+        let told = BackendError::of_several(vec![connect(), connect()]).map(|error| error.to_string());
+        assert_eq!(told.as_deref(), Some("no connection to etcd://a: connection refused (1 more server failed too)"));
+        // that is no server's fault
+        let problem = TlsFileProblem::Missing;
+        let ours = BackendError::Credentials(TlsFileFault { setting: "x", path: "/x".into(), problem });
+        assert_eq!(BackendError::of_several(vec![ours.clone(), connect(), ours.clone()]), Some(ours));
     }
 }

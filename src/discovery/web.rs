@@ -72,6 +72,12 @@ impl Answer {
         self.body.as_deref().ok()
     }
 
+    /// Plain HTTP came to a port for TLS, as Go's servers say.
+    pub fn wants_tls(&self) -> bool {
+        const WORDS: &[u8] = b"HTTP request to an HTTPS server";
+        self.body().is_some_and(|body| body.windows(WORDS.len()).any(|part| part == WORDS))
+    }
+
     /// The `code` of a JSON error, as our server has it.
     pub fn code(&self) -> Option<String> {
         #[derive(serde::Deserialize)]

@@ -89,8 +89,8 @@ pub enum ProxyFault {
     Upstream { server: String, status: u16 },
     #[error("did not connect to {server}")]
     NoTunnel { server: String },
-    #[error("is of no use: {} (proxy.credentials-file) {cause}", path.display())]
-    CredentialsFile { path: PathBuf, cause: String },
+    #[error("is of no use: {} (proxy.credentials-file) {problem}", path.display())]
+    CredentialsFile { path: PathBuf, problem: String },
     #[error("can't be used for {0}: https to an IPv6 address does not work through a proxy")]
     V6(String),
 }

@@ -177,9 +177,10 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         doc: "A file with one line, USER:PASSWORD, for the proxies. It is read anew for each request; the user swarm-agent \
-              must be able to read it, and it can't lie below /home or /root. Not set by default.",
+              must be able to read it, and it can't lie below /home or /root; or credential:NAME, as with discovery.tls.ca. \
+              Not set by default.",
         example: r#""/etc/swarm-agent/proxy-credentials""#,
-        ..key("proxy.credentials-file", Kind::Path, DefaultValue::Unset)
+        ..key("proxy.credentials-file", Kind::File, DefaultValue::Unset)
     },
     Key {
         doc: "The engine's socket: unix:///path or an absolute path.",

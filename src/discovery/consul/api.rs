@@ -14,6 +14,8 @@ use std::time::Duration;
 const LIMIT: usize = 16 << 20;
 const TOKEN: HeaderName = HeaderName::from_static("x-consul-token");
 const INDEX: &str = "x-consul-index";
+/// In place of what Consul says.
+const WRITE_CONSULS: &str = "it speaks TLS; begin the URL with consuls://";
 /// What Consul's own locks have. Classic Swarm takes no lock on a key that was made with others.
 const FLAGS: u64 = 0x2ddc_cbc0_58a5_0c18;
 /// The longest that Consul lets a reader wait.
@@ -185,7 +187,13 @@ impl Api {
     }
 
     fn success(&self, answer: Answer, need: Need) -> Result<Vec<u8>, BackendError> {
-        self.web.success(answer).map_err(|error| acl::explained(error, need, &self.root))
+        let wants_tls = answer.wants_tls();
+        self.web.success(answer).map_err(|error| match error {
+            BackendError::Status { server, status, retry_after, .. } if wants_tls => {
+                BackendError::Status { server, status, message: WRITE_CONSULS.to_owned(), retry_after }
+            }
+            error => acl::explained(error, need, &self.root),
+        })
     }
 
     fn understood<T>(&self, value: Option<T>, else_what: &str) -> Result<T, BackendError> {

@@ -35,8 +35,6 @@ const OLD_TOKEN: &str = "revision of auth store is old";
 const BAD_TOKEN: &str = "invalid auth token";
 const NOT_ALLOWED: &str = "permission denied";
 const NO_AUTH: &str = "authentication is not enabled";
-/// What Go's servers answer, as text, to plain HTTP on a port for TLS.
-const WANTS_TLS: &[u8] = b"HTTP request to an HTTPS server";
 
 /// What is said in place of what they say.
 const WRITE_ETCDS: &str = "it speaks TLS; begin the URL with etcds://";
@@ -67,7 +65,7 @@ impl Trouble {
     /// Of an answer that is not a success.
     pub fn of(web: &Web, answer: Answer) -> Self {
         let said: Value = answer.body().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default();
-        let wants_tls = answer.body().is_some_and(|body| body.windows(WANTS_TLS.len()).any(|part| part == WANTS_TLS));
+        let wants_tls = answer.wants_tls();
         let mut error = match web.success(answer) {
             Err(error) => error,
             Ok(_) => web.garbled("it is no success after all"),
@@ -128,23 +126,4 @@ impl Trouble {
 /// Where versions of the gateway have it.
 fn code(said: &Value) -> Option<u64> {
     ["/code", "/error/grpc_code", "/error/code"].iter().find_map(|place| said.pointer(place)?.as_u64())
-}
-
-/// Of the failures of several members, the first that tells most.
-pub fn summary(mut failures: Vec<BackendError>) -> Option<BackendError> {
-    let others = failures.len().checked_sub(1)?;
-    let most = failures.iter().map(telling).max()?;
-    let telling = failures.swap_remove(failures.iter().position(|error| self::telling(error) == most)?);
-    Some(if others == 0 { telling } else { BackendError::Everywhere { telling: Box::new(telling), others } })
-}
-
-/// Who answered knows more than who did not.
-fn telling(error: &BackendError) -> u8 {
-    match error {
-        BackendError::Status { .. } => 4,
-        BackendError::Tls { .. } => 3,
-        BackendError::Garbled { .. } | BackendError::Broken { .. } => 2,
-        BackendError::Timeout { .. } => 1,
-        _ => 0,
-    }
 }

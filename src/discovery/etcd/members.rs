@@ -1,6 +1,6 @@
 //! The members of an etcd cluster: who is asked, how long, and what comes of it.
 
-use super::fault::{Trouble, summary};
+use super::fault::Trouble;
 use super::login::{Login, Pass};
 use crate::discovery::BackendError;
 use crate::discovery::web::Web;
@@ -83,7 +83,7 @@ impl Members {
     pub fn failed(&self, mut failures: Vec<(usize, BackendError)>) -> BackendError {
         failures.sort_by_key(|(index, _)| *index);
         let failures = failures.into_iter().map(|(_, error)| error).collect();
-        summary(failures).unwrap_or_else(|| self.members[0].web.no_answer(self.total))
+        BackendError::of_several(failures).unwrap_or_else(|| self.members[0].web.no_answer(self.total))
     }
 }
 

@@ -1,4 +1,4 @@
-use super::fault::{Trouble, summary};
+use super::fault::Trouble;
 use super::members::tenths;
 use super::*;
 use crate::discovery::web::{Answer, Web};
@@ -141,20 +141,6 @@ fn a_hold_comes_back_as_it_was() {
     for text in ["", "7587846", "x 180", "7587846 -1", "7587846 180 "] {
         assert_eq!(Lease::of(&Hold(text.into())), None, "{text}");
     }
-}
-
-#[test]
-fn of_several_failures_the_one_that_knows_most_is_told() {
-    let connect = || BackendError::Connect { server: "etcd://a".into(), cause: "connection refused".into() };
-    let status =
-        BackendError::Status { server: "etcd://b".into(), status: 503, message: "x".into(), retry_after: None };
-    assert_eq!(summary(vec![]), None);
-    assert_eq!(summary(vec![connect()]), Some(connect()));
-    let told = summary(vec![connect(), status, connect()]).expect("three failures");
-    assert_eq!(told.to_string(), "etcd://b answered 503: x (2 more servers failed too)");
-    assert_eq!(told.kind(), "status");
-    let told = summary(vec![connect(), connect()]).map(|error| error.to_string());
-    assert_eq!(told.as_deref(), Some("no connection to etcd://a: connection refused (1 more server failed too)"));
 }
 
 #[test]

@@ -6,21 +6,19 @@ use super::super::BackendError;
 use super::cause;
 use crate::model::{Destination, ProxyCredentials, ProxyFault, ProxySettings, ProxyUrl, Source, Timeouts};
 use crate::policy::proxy::{Choice, Rule, choose};
+use crate::tls::files;
 use base64::prelude::{BASE64_STANDARD, Engine};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{ClientBuilder, Proxy, Response, Url};
 use std::error::Error;
-use std::fs::{self, File};
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
-/// A user and a password are shorter.
-const MAX_BYTES: u64 = 4096;
 /// Besides the time for the request: a loop must turn before the watchdog takes it for stuck.
 const READ_LIMIT: Duration = Duration::from_secs(3);
 
@@ -81,9 +79,10 @@ impl Proxies {
             return Err(through.error(ProxyFault::V6(through.to.to_string())));
         }
         if let Some(path) = &self.settings.credentials {
-            let fresh = read(path)
-                .await
-                .map_err(|cause| through.error(ProxyFault::CredentialsFile { path: path.clone(), cause }))?;
+            let fresh = read(path).await.map_err(|problem| {
+                let path = path.clone();
+                through.error(ProxyFault::CredentialsFile { path, problem })
+            })?;
             *self.known.write().unwrap_or_else(PoisonError::into_inner) = Some(fresh);
         }
         let credentials = credentials(&through.proxy, &self.known);
@@ -116,28 +115,16 @@ fn target(proxy: &ProxyUrl, credentials: Option<&ProxyCredentials>) -> Option<Ur
 
 /// Off the runtime: the file may lie on a disk that hangs.
 async fn read(path: &Path) -> Result<ProxyCredentials, String> {
-    let path = PathBuf::from(path);
-    let reading = tokio::task::spawn_blocking(move || read_line(&path));
+    let path = path.to_owned();
+    let reading = tokio::task::spawn_blocking(move || files::secret("proxy.credentials-file", &path));
     match timeout(READ_LIMIT, reading).await {
-        Ok(Ok(Ok(text))) => {
-            let line = text.strip_suffix('\n').unwrap_or(&text);
-            let line = line.strip_suffix('\r').unwrap_or(line);
-            ProxyCredentials::of_line(line).ok_or_else(|| "does not have one line, user:password".to_owned())
+        Ok(Ok(Ok(line))) => {
+            ProxyCredentials::of_line(line.expose()).ok_or_else(|| "does not have one line, user:password".to_owned())
         }
-        Ok(Ok(Err(error))) => Err(format!("can't be read: {error}")),
+        Ok(Ok(Err(fault))) => Err(fault.problem.to_string()),
         Ok(Err(panicked)) => Err(format!("can't be read: {panicked}")),
         Err(_) => Err(format!("can't be read within {} s", READ_LIMIT.as_secs())),
     }
-}
-
-fn read_line(path: &Path) -> io::Result<String> {
-    // opening a FIFO would wait for a writer
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    let mut text = String::new();
-    File::open(path)?.take(MAX_BYTES).read_to_string(&mut text)?;
-    Ok(text)
 }
 
 impl Passage {

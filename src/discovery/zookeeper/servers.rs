@@ -94,7 +94,7 @@ impl Servers {
         wish: &Wish<'_>,
         deadline: Instant,
     ) -> Result<(usize, Connection, Ticket), Fault> {
-        let mut telling: Option<BackendError> = None;
+        let mut failures = Vec::new();
         for turn in 0..self.count() {
             let index = (first + turn) % self.count();
             let (server, begun) = (self.name(index), Instant::now());
@@ -104,12 +104,12 @@ impl Servers {
             match attempt {
                 Ok(Ok((connection, ticket))) => return Ok((index, connection, ticket)),
                 Ok(Err(Fault::Expired)) => return Err(Fault::Expired),
-                Ok(Err(Fault::Failed(error))) => telling = more_telling(telling, error),
-                Err(_) => telling = more_telling(telling, self.late(server)),
+                Ok(Err(Fault::Failed(error))) => failures.push(error),
+                Err(_) => failures.push(self.late(server)),
             }
         }
         // there is one server at least
-        Err(telling.unwrap_or_else(|| self.late(self.name(first))).into())
+        Err(BackendError::of_several(failures).unwrap_or_else(|| self.late(self.name(first))).into())
     }
 
     pub fn late(&self, server: &str) -> BackendError {
@@ -198,18 +198,4 @@ impl Servers {
             Unready::Tls(fault) => self.tls_fault(server, &fault),
         }
     }
-}
-
-/// Of several servers the one is told that says most: one that is down says least.
-fn more_telling(one: Option<BackendError>, other: BackendError) -> Option<BackendError> {
-    let rank = |error: &BackendError| match error {
-        BackendError::Connect { .. } => 0,
-        BackendError::Timeout { .. } => 1,
-        BackendError::Broken { .. } => 2,
-        _ => 3,
-    };
-    Some(match one {
-        Some(one) if rank(&one) >= rank(&other) => one,
-        _ => other,
-    })
 }

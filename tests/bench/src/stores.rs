@@ -4,13 +4,11 @@
 //! installed and beats each second. Memory is read before the agent is asked how many beats were accepted, for the answer
 //! takes code that an agent in peace never uses. CPU time is what was spent between two such answers.
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use e2e::{Cluster, wait_for};
+use e2e::{Server, wait_for};
 use serde::Serialize;
 
 use crate::ground::{AGENT, AGENT_UNIT, CONFIG, Ground, SERVER_PORT};
@@ -31,37 +29,20 @@ pub struct Store {
     pub cpu_seconds: f64,
 }
 
-/// Ended when it is dropped.
-struct Server {
-    child: Child,
-    data: PathBuf,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.data);
-    }
-}
-
 pub fn measure(ground: &Ground, plan: &Plan) -> Result<Vec<Store>> {
     let [warm, long] = plan.store_marks;
     println!("==> heartbeats with each discovery service: {} s each", (warm + long).as_secs());
-    let ip = ground.cluster.host_ip();
-    let mut stores = Vec::new();
-    {
-        let _etcd = etcd(&ground.cluster)?;
-        stores.push(one(ground, plan, "etcd", &format!("url = \"etcd://{ip}/bench\"\n"))?);
+    let (mut stores, cluster) = (Vec::new(), &ground.cluster);
+    let mut with = |name, server: Server| -> Result<()> {
+        stores.push(one(ground, plan, name, &format!("url = \"{}\"\n", server.url("bench")))?);
+        Ok(())
+    };
+    with("etcd", Server::etcd(cluster)?)?;
+    match Server::consul(cluster)? {
+        Some(consul) => with("Consul", consul)?,
+        None => println!("==> without Consul: SWARM_SKIP_CONSUL=1"),
     }
-    {
-        let _consul = consul(&ground.cluster)?;
-        stores.push(one(ground, plan, "Consul", &format!("url = \"consul://{ip}/bench\"\n"))?);
-    }
-    {
-        let _zookeeper = zookeeper(&ground.cluster)?;
-        stores.push(one(ground, plan, "ZooKeeper", &format!("url = \"zk://{ip}/bench\"\n"))?);
-    }
+    with("ZooKeeper", Server::zookeeper(cluster)?)?;
     let (host, token) = (ground.server().ip(), &ground.token);
     secure(ground)?;
     let url = format!("url = \"https://{host}:{SERVER_PORT}/v1/clusters/{token}\"\n");
@@ -101,57 +82,6 @@ fn beats(ground: &Ground) -> Result<u64> {
     let metrics = ground.node.ok([AGENT, "metrics"])?;
     let count = metrics.lines().find_map(|line| line.strip_prefix(METRIC)?.trim().parse().ok());
     count.with_context(|| format!("no {METRIC} in {metrics}"))
-}
-
-fn etcd(cluster: &Cluster) -> Result<Server> {
-    start(|data| {
-        let mut command = cluster.command_in_net(tool("ETCD", "etcd")?);
-        let client = format!("http://{}:2379", cluster.host_ip());
-        command.arg("--data-dir").arg(data);
-        command.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
-        Ok(command)
-    })
-}
-
-fn consul(cluster: &Cluster) -> Result<Server> {
-    start(|data| {
-        let mut command = cluster.command_in_net(tool("CONSUL", "consul")?);
-        command.args(["agent", "-dev", "-bind", "127.0.0.1", "-client", &cluster.host_ip().to_string()]);
-        command.current_dir(data);
-        Ok(command)
-    })
-}
-
-fn zookeeper(cluster: &Cluster) -> Result<Server> {
-    start(|data| {
-        let (folder, file, ip) = (data.display(), data.join("zoo.cfg"), cluster.host_ip());
-        let text = format!(
-            "tickTime=2000\ndataDir={folder}\nclientPort=2181\nclientPortAddress={ip}\nadmin.enableServer=false\n"
-        );
-        std::fs::write(&file, text)?;
-        let mut command = cluster.command_in_net("java");
-        command.args(["-Xmx96m", "-cp"]).arg(tool("ZOOKEEPER_JARS", "zookeeper")?.join("*"));
-        command.arg(format!("-Dorg.slf4j.simpleLogger.logFile={folder}/log"));
-        command.arg("org.apache.zookeeper.server.quorum.QuorumPeerMain").arg(file);
-        Ok(command)
-    })
-}
-
-fn start(make: impl FnOnce(&Path) -> Result<Command>) -> Result<Server> {
-    let data = std::env::temp_dir().join(format!("swarm-agent-bench-{}", std::process::id()));
-    std::fs::create_dir_all(&data)?;
-    let mut command = make(&data)?;
-    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-    let child = child.with_context(|| format!("{command:?}"))?;
-    Ok(Server { child, data })
-}
-
-/// What `make setup` has fetched, unless a variable names another one.
-fn tool(variable: &str, name: &str) -> Result<PathBuf> {
-    let path = std::env::var_os(variable).map_or_else(|| Path::new("target/tools").join(name), PathBuf::from);
-    let path = std::path::absolute(path)?;
-    ensure!(path.exists(), "there is no {name} at {}: run `make setup`, or set {variable}", path.display());
-    Ok(path)
 }
 
 /// The discovery server speaks TLS from now on, and the node knows its CA.

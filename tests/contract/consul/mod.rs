@@ -4,6 +4,7 @@ mod access;
 mod classic;
 mod server;
 mod survival;
+mod tls;
 
 use crate::{Cluster, Deed, Ground, Outcome, Service, Subject, Traits, contract};
 use base64::Engine;

@@ -16,5 +16,6 @@ mod lister;
 mod package;
 mod relay;
 mod reload;
+mod secured;
 mod status;
 mod trouble;
