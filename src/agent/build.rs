@@ -147,7 +147,7 @@ pub fn registrar(settings: &AgentSettings, site: Site, url: &DiscoveryUrl, legac
         place,
         former: former.collect(),
         ttl: discovery.ttl,
-        entries: Arc::new(EntriesFile::new(&settings.state_directory)),
+        entries: Arc::new(entries_file(settings, board)),
         inputs: Inputs {
             drain: board.drain.subscribe(),
             outlook: board.outlook.subscribe(),
@@ -223,6 +223,11 @@ fn same_cluster(entry: &HeldEntry, ours: &DiscoveryUrl) -> bool {
 pub fn site(way: &WayOut, url: &DiscoveryUrl) -> Result<Site, BackendError> {
     let backend = Arc::from(discovery::open(url, way)?);
     Ok(Site { backend, server: url.to_string(), url: url.to_secret_string() })
+}
+
+/// What is in a discovery service because of this machine.
+pub fn entries_file(settings: &AgentSettings, board: &Board) -> EntriesFile {
+    EntriesFile::new(&settings.state_directory, board.host.as_ref().map(|host| host.node.clone()))
 }
 
 /// An entry at a URL that this version can't read stays until its ttl ends; there is nothing else to do.

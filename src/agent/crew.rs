@@ -13,7 +13,6 @@ use crate::service::embedded::Embedded;
 use crate::service::identity::Identified;
 use crate::service::readings::Readings;
 use crate::service::registrar::{Farewell, Site};
-use crate::state::EntriesFile;
 use crate::systemd::UnitSource;
 use crate::systemd::notify::{Notifier, watchdog_timeout};
 use crate::systemd::sockets::{self, KeptSockets};
@@ -210,9 +209,10 @@ impl Crew {
                 // one that had to be cut off left its entries in the state directory, as a former process does
                 Some(registrar) => {
                     let held = registrar.stop().await;
-                    Legacy { held: held.unwrap_or_else(|| left_by_a_former_process(settings).held), ..legacy }
+                    let left = || left_by_a_former_process(settings, &self.board).held;
+                    Legacy { held: held.unwrap_or_else(left), ..legacy }
                 }
-                None => left_by_a_former_process(settings),
+                None => left_by_a_former_process(settings, &self.board),
             };
         }
         let stop = [
@@ -284,8 +284,8 @@ async fn prepare(settings: &AgentSettings) -> Result<Prepared, AgentError> {
 }
 
 /// What the state directory says, at the start of this process.
-fn left_by_a_former_process(settings: &AgentSettings) -> Legacy {
-    let (held, trouble) = EntriesFile::new(&settings.state_directory).load();
+fn left_by_a_former_process(settings: &AgentSettings, board: &Board) -> Legacy {
+    let (held, trouble) = build::entries_file(settings, board).load();
     if let Some(error) = trouble {
         emit(&Event::StateTrouble { path: &error.path.display().to_string(), error: &error.cause.to_string() });
     }

@@ -13,6 +13,8 @@ use tokio::time::timeout;
 
 /// Bounds one write.
 const TIMEOUT: Duration = Duration::from_secs(5);
+const NOT_OURS: &str =
+    "it was written on a machine with another id (is this one a copy of it?): what that one registered is left alone";
 
 /// The entries that may be in a discovery service because of us, kept so that the next process can resume or
 /// remove them.
@@ -26,12 +28,17 @@ pub trait HeldEntries: Send + Sync {
 /// `entries.json` in the state directory; readable by us alone, for a URL holds a token.
 pub struct EntriesFile {
     path: PathBuf,
+    /// This machine's.
+    node: Option<String>,
     /// A write that timed out may still be under way when the next one begins.
     writing: Arc<Mutex<()>>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Document {
+    /// Of the machine that put them in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    node: Option<String>,
     entries: Vec<Entry>,
 }
 
@@ -44,11 +51,13 @@ struct Entry {
 }
 
 impl EntriesFile {
-    pub fn new(state_directory: &Path) -> Self {
-        Self { path: state_directory.join("entries.json"), writing: Arc::default() }
+    /// `node` is this machine's id, if it has one.
+    pub fn new(state_directory: &Path, node: Option<String>) -> Self {
+        Self { path: state_directory.join("entries.json"), node, writing: Arc::default() }
     }
 
-    /// What a former process kept. A file that can't be understood is set aside and reported, never fatal.
+    /// What a former process kept. A file that can't be understood is set aside and reported, never fatal. One that came
+    /// with a copy of another machine's disk is reported too: what it names is that machine's, which may well live.
     pub fn load(&self) -> (Vec<HeldEntry>, Option<StateError>) {
         let text = match fs::read_to_string(&self.path) {
             Ok(text) => text,
@@ -56,7 +65,10 @@ impl EntriesFile {
             Err(error) => return (Vec::new(), Some(self.error(error))),
         };
         match parse(&text) {
-            Ok(entries) => (entries, None),
+            Ok((Some(other), _)) if self.node.as_ref().is_some_and(|node| *node != other) => {
+                (Vec::new(), Some(self.error(io::Error::other(NOT_OURS))))
+            }
+            Ok((_, entries)) => (entries, None),
             Err(why) => (Vec::new(), Some(StateError::set_aside(&self.path, &why))),
         }
     }
@@ -75,7 +87,8 @@ impl HeldEntries for EntriesFile {
             hold: entry.hold.as_ref().map(|hold| hold.0.clone()),
         });
         let entries = entries.collect();
-        let text = serde_json::to_string(&Document { entries }).map_err(|error| self.error(error.into()))?;
+        let node = self.node.clone();
+        let text = serde_json::to_string(&Document { node, entries }).map_err(|error| self.error(error.into()))?;
         let (path, lock) = (self.path.clone(), Arc::clone(&self.writing));
         let (send, written) = oneshot::channel();
         // a disk takes as long as it likes: not on the runtime, not waited for without end, and fsync not at all
@@ -101,13 +114,14 @@ impl HeldEntries for EntriesFile {
     }
 }
 
-fn parse(text: &str) -> Result<Vec<HeldEntry>, String> {
+fn parse(text: &str) -> Result<(Option<String>, Vec<HeldEntry>), String> {
     let document: Document = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let read = |entry: Entry| match entry.address.parse::<NodeAddress>() {
         Ok(address) => Ok(HeldEntry { url: entry.url, address, hold: entry.hold.map(Hold) }),
         Err(error) => Err(error.to_string()),
     };
-    document.entries.into_iter().map(read).collect()
+    let entries: Result<_, String> = document.entries.into_iter().map(read).collect();
+    Ok((document.node, entries?))
 }
 
 #[cfg(test)]
@@ -122,17 +136,31 @@ mod tests {
     #[tokio::test]
     async fn keeps_entries_for_the_next_process() {
         let folder = tempfile::tempdir().unwrap();
-        EntriesFile::new(folder.path()).keep(&[entry()]).await.unwrap();
-        let (entries, error) = EntriesFile::new(folder.path()).load();
-        assert_eq!(entries, [entry()]);
-        assert!(error.is_none());
+        let file = |node: Option<&str>| EntriesFile::new(folder.path(), node.map(str::to_owned));
+        for (writer, reader) in [(Some("a"), Some("a")), (None, Some("a")), (Some("a"), None), (None, None)] {
+            file(writer).keep(&[entry()]).await.unwrap();
+            let (entries, error) = file(reader).load();
+            assert_eq!(entries, [entry()], "{writer:?} {reader:?}");
+            assert!(error.is_none());
+        }
+    }
+
+    #[tokio::test]
+    async fn what_another_machine_put_in_is_left_to_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |node: &str| EntriesFile::new(folder.path(), Some(node.to_owned()));
+        file("a").keep(&[entry()]).await.unwrap();
+        let (entries, error) = file("b").load();
+        assert_eq!(entries, []);
+        assert!(error.unwrap().to_string().ends_with(NOT_OURS));
+        assert_eq!(file("a").load().0, [entry()], "it is still there");
     }
 
     #[test]
     fn an_entry_of_a_former_version_has_no_hold() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("entries.json"), r#"{"entries":[{"url":"x","address":"a:1"}]}"#).unwrap();
-        let (entries, error) = EntriesFile::new(folder.path()).load();
+        let (entries, error) = EntriesFile::new(folder.path(), Some("a".to_owned())).load();
         assert_eq!((entries[0].hold.clone(), error.is_none()), (None, true));
     }
 
@@ -141,7 +169,7 @@ mod tests {
         for text in ["", "{", r#"{"entries":[{"url":"x","address":"nowhere"}]}"#] {
             let folder = tempfile::tempdir().unwrap();
             fs::write(folder.path().join("entries.json"), text).unwrap();
-            let (entries, error) = EntriesFile::new(folder.path()).load();
+            let (entries, error) = EntriesFile::new(folder.path(), Some("a".to_owned())).load();
             assert_eq!(entries, []);
             assert!(error.unwrap().to_string().contains("set aside as"), "{text}");
             assert_eq!(fs::read_to_string(folder.path().join("entries.json.corrupt")).unwrap(), text);
@@ -150,7 +178,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_missing_directory_is_an_error_that_names_it() {
-        let error = EntriesFile::new(Path::new("/nowhere/at/all")).keep(&[entry()]).await.unwrap_err();
+        let error = EntriesFile::new(Path::new("/nowhere/at/all"), None).keep(&[entry()]).await.unwrap_err();
         assert!(error.to_string().starts_with("/nowhere/at/all/entries.json: "), "{error}");
     }
 }

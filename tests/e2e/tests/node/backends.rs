@@ -74,14 +74,19 @@ impl Scene {
         assert_eq!(self.lines(&leaves)?, before, "a restart and a crash make a gap");
         assert_eq!(self.list()?, self.address, "it is there");
 
-        node.ok(["systemctl", "stop", "swarm-agent"])?;
-        self.wait_line(&leaves, 5 * SECOND)?;
-        node.ok(["systemctl", "start", "swarm-agent"])?;
-        self.wait_line(&format!(" + {}", self.address), 20 * SECOND)?;
-        let before = self.lines(&leaves)?;
-        node.ok(["systemctl", "stop", "docker.socket", "docker.service"])?;
-        wait_for("it leaves with the engine", 5 * SECOND, || self.lines(&leaves).is_ok_and(|count| count > before))?;
+        // the list may have been empty after a crash of the server: each line is waited for anew
+        let joins = format!(" + {}", self.address);
+        self.one_more(&leaves, 5 * SECOND, || node.ok(["systemctl", "stop", "swarm-agent"]))?;
+        self.one_more(&joins, 20 * SECOND, || node.ok(["systemctl", "start", "swarm-agent"]))?;
+        self.one_more(&leaves, 5 * SECOND, || node.ok(["systemctl", "stop", "docker.socket", "docker.service"]))?;
         Ok(())
+    }
+
+    /// The watcher says it once more after this.
+    fn one_more(&self, end: &str, timeout: Duration, act: impl FnOnce() -> Result<String>) -> Result<()> {
+        let before = self.lines(end)?;
+        act()?;
+        wait_for(&format!("the watcher says {end:?}"), timeout, || self.lines(end).is_ok_and(|now| now > before))
     }
 
     /// A beat of the process that runs now.

@@ -153,6 +153,23 @@ fn two_agents_on_one_host_do_not_fight_and_a_clone_stays_out_and_says_so() -> Te
     clone.write("/etc/swarm-agent/config.d/20-test.toml", "[discovery]\nduplicates = \"allow\"\n")?;
     clone.ok(["systemctl", "reload", "swarm-agent"])?;
     lister.wait_present(&own, 10 * SECOND)?;
-    lister.wait_present(&address, 5 * SECOND)?;
+    let begin = lister.wait_present(&address, 5 * SECOND)?;
+
+    // with an id of its own, and what the original wrote down: that stays the original's
+    clone.ok(["systemctl", "stop", "swarm-agent"])?;
+    clone.write("/etc/machine-id", "5eed5eed5eed5eed5eed5eed5eed5eed\n")?;
+    let kept = "/var/lib/swarm-agent/entries.json";
+    clone.write(kept, node.read(kept)?)?;
+    clone.ok(["systemctl", "restart", "systemd-journald"])?;
+    clone.ok(["systemctl", "start", "swarm-agent"])?;
+    clone.wait_unit("swarm-agent.service", 20 * SECOND, |unit| {
+        unit.get("StatusText").starts_with(&format!("registered {own}"))
+    })?;
+    // time enough to take something out
+    sleep(5 * SECOND);
+    assert_no_gap(&lister.finish_since(begin), &address, 5 * SECOND);
+    let said = clone.journal("swarm-agent")?;
+    assert!(said.iter().any(|entry| entry.message().contains("on a machine with another id")), "nothing is said of it");
+    assert!(clone.read(kept)?.contains(&own) && !clone.read(kept)?.contains(&address), "it keeps another's entry");
     Ok(())
 }
