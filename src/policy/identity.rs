@@ -82,7 +82,8 @@ fn kind(own: &Own<'_>, seen: &Recorded) -> Option<DuplicateKind> {
     }
     if own.former.contains(&seen.address) {
         None
-    } else if record.engine == other.engine {
+    } else if !record.engine.is_empty() && record.engine == other.engine {
+        // an engine that does not tell its id is like no other
         Some(DuplicateKind::Engine)
     } else {
         same_node.then_some(DuplicateKind::Node)
@@ -160,6 +161,15 @@ mod tests {
         let address: NodeAddress = address.parse().expect("an address");
         let former: Vec<NodeAddress> = former.iter().map(|text| text.parse().expect("an address")).collect();
         judge(&Own { address: &address, record: own, joined, former: &former }, list).map(|found| found.kind)
+    }
+
+    #[test]
+    fn engines_that_tell_no_id_are_not_the_same() {
+        let own = record("n1", "", "2026-11-26T08:00:05Z");
+        let list = [seen("b:1", record("n2", "", "2026-11-26T08:00:00Z"))];
+        assert_eq!(found("a:1", &own, false, &[], &list), None);
+        let copy = [seen("b:1", record("n1", "", "2026-11-26T08:00:00Z"))];
+        assert_eq!(found("a:1", &own, false, &[], &copy), Some(DuplicateKind::Node));
     }
 
     #[test]
