@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
-use swarm_agent::discovery::{Backend, Claim, Position, Scope, Seen};
+use swarm_agent::discovery::{Backend, Claim, Position, Release, Scope, Seen};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
@@ -152,7 +152,11 @@ impl Scene {
     }
 
     async fn deregister(&self, node: &str) {
-        self.server.backend(&self.token).deregister(&address(node), None).await.expect("a deregistration");
+        self.server
+            .backend(&self.token)
+            .deregister(&Release::new(&address(node), None))
+            .await
+            .expect("a deregistration");
     }
 
     async fn mark(&self, node: &str, reason: &str) {

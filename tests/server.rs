@@ -6,7 +6,7 @@ use common::{DEADLINE, Outcome, Server, TTL, address, agent, drained, listed, se
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use swarm_agent::discovery::Claim;
+use swarm_agent::discovery::{Claim, Release};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -114,7 +114,7 @@ async fn kill_9_loses_nothing_that_was_answered() -> Outcome {
     for n in 1..=3 {
         backend.register(&Claim::new(&address(&format!("10.0.0.{n}:1")), TTL)).await?;
     }
-    backend.deregister(&address("10.0.0.2:1"), None).await?;
+    backend.deregister(&Release::new(&address("10.0.0.2:1"), None)).await?;
     first.kill();
     let second = Server::start(directory.path());
     let backend = second.backend(&token);

@@ -10,7 +10,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use swarm_agent::discovery::Claim;
+use swarm_agent::discovery::{Claim, Release};
 
 /// `make setup` brings it.
 struct Prometheus {
@@ -103,9 +103,9 @@ async fn a_real_prometheus_follows_the_cluster() -> Outcome {
     let url = format!("http://{}/v1/clusters/{token}/targets?port=9323", server.address);
     let prometheus = Prometheus::start(directory.path(), &url)?;
     prometheus.wait_for(&["127.0.0.2:9323", "[::1]:9323"]).await;
-    backend.deregister(&address("127.0.0.2:2375"), None).await?;
+    backend.deregister(&Release::new(&address("127.0.0.2:2375"), None)).await?;
     prometheus.wait_for(&["[::1]:9323"]).await;
-    backend.deregister(&address("[::1]:2375"), None).await?;
+    backend.deregister(&Release::new(&address("[::1]:2375"), None)).await?;
     prometheus.wait_for(&[]).await;
     Ok(())
 }

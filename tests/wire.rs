@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use swarm_agent::discovery::{BackendError, Claim, Position, Scope, Seen, open};
+use swarm_agent::discovery::{BackendError, Claim, Position, Release, Scope, Seen, open};
 use swarm_agent::model::{Timeouts, WayOut};
 
 /// Stands between client and server and keeps what the client sent, one text per connection.
@@ -65,7 +65,7 @@ async fn the_requests_are_the_token_protocols_on_one_connection() -> Outcome {
     client.register(&Claim::new(&address("[fd00::1]:2375"), Duration::from_millis(60_500))).await?;
     client.register(&Claim::new(&address("10.0.0.1:2375"), TTL)).await?;
     assert_eq!(listed(&*client).await.len(), 2);
-    client.deregister(&address("[fd00::1]:2375"), None).await?;
+    client.deregister(&Release::new(&address("[fd00::1]:2375"), None)).await?;
     client.mark_drained(&address("[fd00::1]:2375"), Some("für später"), Duration::from_millis(60_500)).await?;
     assert_eq!(drained(&*client).await.len(), 1);
     let seen = |patience| Seen { position: Position("some-index.1".to_owned()), patience };

@@ -4,9 +4,7 @@ use super::board::Board;
 use crate::config::settings::{AgentSettings, DiscoverySettings, EngineSettings, StatusSettings};
 use crate::discovery::{self, BackendError};
 use crate::engine::{DockerEngine, TcpDoor};
-use crate::model::{
-    AdvertiseCheck, AuthFiles, DiscoveryUrl, Duplicates, HeldEntry, Moment, TlsNames, UnitView, WayOut,
-};
+use crate::model::{AdvertiseCheck, AuthFiles, DiscoveryUrl, Duplicates, HeldEntry, TlsNames, UnitView, WayOut};
 use crate::network::KernelNetwork;
 use crate::policy::advertise::Locating;
 use crate::policy::gate::GateSettings;
@@ -134,10 +132,12 @@ pub struct Legacy {
 
 pub fn registrar(settings: &AgentSettings, site: Site, url: &DiscoveryUrl, legacy: Legacy, board: &Board) -> Registrar {
     let (discovery, now) = (&settings.discovery, board.clock.now());
-    let (mut resumed, others): (Vec<_>, Vec<_>) = legacy.held.into_iter().partition(|entry| same_cluster(entry, url));
+    let places = legacy.held.into_iter().filter_map(|entry| place(discovery, (&site, url), entry));
+    let (earlier, places): (Vec<_>, Vec<_>) = places.partition(|place| place.earlier_boot.is_some());
+    let (mut resumed, others): (Vec<_>, Vec<_>) = places.into_iter().partition(|place| place.site.url == site.url);
     // the last one that was put in is the one that is most likely still right
-    let place = resumed.pop().map(|entry| Place { site: site.clone(), address: entry.address, hold: entry.hold });
-    let former = resumed.into_iter().chain(others).filter_map(|entry| former(discovery, url, entry, now));
+    let place = resumed.pop();
+    let former = resumed.into_iter().chain(others);
     let pace = Pace::new(discovery.heartbeat, discovery.ttl);
     let pace = place.as_ref().map_or(pace, |place| pace.of(&place.address));
     let check = discovery.advertise_check;
@@ -145,7 +145,9 @@ pub fn registrar(settings: &AgentSettings, site: Site, url: &DiscoveryUrl, legac
         policy: Registration::new(pace, place.is_some(), now + legacy.delay),
         site,
         place,
-        former: former.collect(),
+        former: former.map(|place| Former { place, due: now, until: now + discovery.ttl }).collect(),
+        earlier,
+        node: board.host.as_ref().map(|host| host.node.clone()),
         ttl: discovery.ttl,
         entries: Arc::new(entries_file(settings, board)),
         inputs: Inputs {
@@ -214,12 +216,6 @@ pub fn exposer(settings: &StatusSettings, readings: Readings, board: &Board) -> 
     Some(Exposer { listen, readings, beat: board.beats.add("exposer"), clock: board.clock })
 }
 
-/// An entry in the cluster that we are configured for. To take one out as if it were elsewhere, because its server is
-/// spelled in another way than last time, would take out our own.
-fn same_cluster(entry: &HeldEntry, ours: &DiscoveryUrl) -> bool {
-    entry.url.parse().is_ok_and(|held: DiscoveryUrl| held.same_cluster(ours))
-}
-
 pub fn site(way: &WayOut, url: &DiscoveryUrl) -> Result<Site, BackendError> {
     let backend = Arc::from(discovery::open(url, way)?);
     Ok(Site { backend, server: url.to_string(), url: url.to_secret_string() })
@@ -227,23 +223,30 @@ pub fn site(way: &WayOut, url: &DiscoveryUrl) -> Result<Site, BackendError> {
 
 /// What is in a discovery service because of this machine.
 pub fn entries_file(settings: &AgentSettings, board: &Board) -> EntriesFile {
-    EntriesFile::new(&settings.state_directory, board.host.as_ref().map(|host| host.node.clone()))
+    EntriesFile::new(&settings.state_directory, board.host.clone())
 }
 
 /// An entry at a URL that this version can't read stays until its ttl ends; there is nothing else to do.
-fn former(settings: &DiscoverySettings, ours: &DiscoveryUrl, entry: HeldEntry, now: Moment) -> Option<Former> {
-    let url = match entry.url.parse::<DiscoveryUrl>() {
+fn place(settings: &DiscoverySettings, ours: (&Site, &DiscoveryUrl), entry: HeldEntry) -> Option<Place> {
+    let HeldEntry { url, address, hold, earlier_boot } = entry;
+    let url = match url.parse::<DiscoveryUrl>() {
         Ok(url) => url,
         Err(error) => {
-            emit(&Event::EntryAbandoned { address: &entry.address.to_string(), error: &error.to_string() });
+            let reason = format!("this version can't read where it is: {error}");
+            emit(&Event::EntryAbandoned { address: &address.to_string(), reason: &reason });
             return None;
         }
     };
-    let mut way = settings.way.clone();
-    if !url.same_server(ours) {
-        // the secrets are for another one
-        way.auth = AuthFiles::default();
-    }
-    let place = Place { site: site(&way, &url).ok()?, address: entry.address, hold: entry.hold };
-    Some(Former { place, due: now, until: now + settings.ttl })
+    let site = if url.same_cluster(ours.1) {
+        // also if the server is spelled in another way than last time
+        ours.0.clone()
+    } else {
+        let mut way = settings.way.clone();
+        if !url.same_server(ours.1) {
+            // the secrets are for another one
+            way.auth = AuthFiles::default();
+        }
+        site(&way, &url).ok()?
+    };
+    Some(Place { site, address, hold, earlier_boot })
 }

@@ -19,7 +19,7 @@ mod answers;
 mod api;
 
 use super::renewal::Renewals;
-use super::{Backend, BackendError, Claim, Listing, Position, Scope, Seen, Sight};
+use super::{Backend, BackendError, Claim, Listing, Position, Release, Scope, Seen, Sight};
 use crate::model::{Entry, Folder, Hold, NodeAddress, NodeRecord, StoreUrl, Unreadable, WayOut};
 use answers::{Pair, Session, is_session};
 use api::{After, Api, Keys, Lock};
@@ -104,9 +104,9 @@ impl ConsulBackend {
         }
     }
 
-    async fn take_out(&self, address: &NodeAddress, hold: Option<&Hold>) -> Result<(), BackendError> {
+    async fn take_out(&self, Release { address, hold, .. }: &Release<'_>) -> Result<(), BackendError> {
         let key = self.key(Folder::Nodes, address);
-        let ours = self.ours(&key, hold);
+        let ours = self.ours(&key, *hold);
         for session in &ours {
             self.api.destroy(session).await?;
         }
@@ -265,8 +265,8 @@ impl Backend for ConsulBackend {
         self.within(self.put_in(claim)).await.map(Some)
     }
 
-    async fn deregister(&self, address: &NodeAddress, hold: Option<&Hold>) -> Result<(), BackendError> {
-        self.within(self.take_out(address, hold)).await
+    async fn deregister(&self, release: &Release<'_>) -> Result<(), BackendError> {
+        self.within(self.take_out(release)).await
     }
 
     async fn watch(&self, scope: Scope, seen: Option<&Seen>) -> Result<Sight, BackendError> {

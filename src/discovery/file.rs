@@ -5,7 +5,7 @@
 
 mod notices;
 
-use super::{Backend, BackendError, Claim, Listing, Position, Scope, Seen, Sight};
+use super::{Backend, BackendError, Claim, Listing, Position, Release, Scope, Seen, Sight};
 use crate::model::{Hold, NodeAddress};
 use notices::Notices;
 use std::fs::{self, File};
@@ -83,7 +83,7 @@ impl Backend for FileBackend {
         Err(self.read_only())
     }
 
-    async fn deregister(&self, _: &NodeAddress, _: Option<&Hold>) -> Result<(), BackendError> {
+    async fn deregister(&self, _: &Release<'_>) -> Result<(), BackendError> {
         Err(self.read_only())
     }
 

@@ -45,6 +45,23 @@ impl<'a> Claim<'a> {
     }
 }
 
+/// An entry that is to be out.
+#[derive(Debug, Clone, Copy)]
+pub struct Release<'a> {
+    pub address: &'a NodeAddress,
+    /// What the last call for it gave, also to another process. Where that is missing although the service knows such a
+    /// thing, or where the service knows none, whatever is at the address goes.
+    pub hold: Option<&'a Hold>,
+    /// The id of our node: then an entry that is recorded as another node's stays, for ours is not there any more.
+    pub node: Option<&'a str>,
+}
+
+impl<'a> Release<'a> {
+    pub fn new(address: &'a NodeAddress, hold: Option<&'a Hold>) -> Self {
+        Self { address, hold, node: None }
+    }
+}
+
 /// Where a watcher stands: what it saw last, and how long the service may let it wait for something else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
@@ -78,7 +95,7 @@ pub trait Backend: Send + Sync {
     async fn register(&self, claim: &Claim<'_>) -> Result<Option<Hold>, BackendError>;
 
     /// Takes the entry out, and ends what held it. An entry that is not there is no error.
-    async fn deregister(&self, address: &NodeAddress, hold: Option<&Hold>) -> Result<(), BackendError>;
+    async fn deregister(&self, release: &Release<'_>) -> Result<(), BackendError>;
 
     /// The entries, sorted; those that can't be parsed come apart. Without `seen` as they are now, at once. With it, as
     /// soon as they are others than there, or when the patience ends. It always gives the whole list: a caller that

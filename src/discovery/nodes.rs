@@ -1,6 +1,6 @@
 //! A list of nodes that stands in the URL itself. Read-only.
 
-use super::{Backend, BackendError, Claim, Position, Scope, Seen, Sight};
+use super::{Backend, BackendError, Claim, Position, Release, Scope, Seen, Sight};
 use crate::model::{Hold, NodeAddress, NodesUrl};
 use std::time::Duration;
 use tokio::time::sleep;
@@ -25,7 +25,7 @@ impl Backend for NodesBackend {
         Err(self.read_only())
     }
 
-    async fn deregister(&self, _: &NodeAddress, _: Option<&Hold>) -> Result<(), BackendError> {
+    async fn deregister(&self, _: &Release<'_>) -> Result<(), BackendError> {
         Err(self.read_only())
     }
 

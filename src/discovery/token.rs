@@ -14,6 +14,7 @@
 //! | mark as drained | `PUT …/clusters/TOKEN/ADDRESS/drained?ttl=180`, body = the reason as text |
 //! | list all | `GET …/clusters/TOKEN?all=1`: behind the strings, drained nodes as objects |
 //! | say who the node is | `POST …/clusters/TOKEN?ttl=180` with the header `X-Swarm-Record: {"node": …}` |
+//! | deregister one's own | `DELETE …/clusters/TOKEN/ADDRESS` with the header `X-Swarm-Node: ID`: an entry that another node is recorded for stays |
 //! | list with records | `GET …/clusters/TOKEN?records=1`: objects with the address and the record, which may be `null` |
 //! | list when it changes | `GET …/clusters/TOKEN?index=INDEX&wait=55s`, the index being the last answer's `X-Swarm-Index` |
 //!
@@ -21,7 +22,7 @@
 //! Other servers know no PUT and refuse it, and give their plain list to both questions.
 
 use super::web::{Answer, Web};
-use super::{Backend, BackendError, Claim, Listing, Position, Scope, Seen, Sight};
+use super::{Backend, BackendError, Claim, Listing, Position, Release, Scope, Seen, Sight};
 use crate::model::{Entry, Hold, NodeAddress, ServerUrl, Token, TokenUrl, WayOut};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{RequestBuilder, StatusCode};
@@ -39,6 +40,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const INDEX: &str = "x-swarm-index";
 const RECORD: &str = "x-swarm-record";
+const NODE: &str = "x-swarm-node";
 /// Longer than any of our server's.
 const INDEX_MAX: usize = 128;
 /// What our server calls a 503 for want of room for one more watcher.
@@ -72,8 +74,12 @@ impl Backend for TokenBackend {
         self.web.send(request, ANSWER_LIMIT).await.map(|_| None)
     }
 
-    async fn deregister(&self, address: &NodeAddress, _: Option<&Hold>) -> Result<(), BackendError> {
-        let request = self.web.client().delete(format!("{}/{}", self.cluster, segment(address)));
+    async fn deregister(&self, release: &Release<'_>) -> Result<(), BackendError> {
+        let request = self.web.client().delete(format!("{}/{}", self.cluster, segment(release.address)));
+        let request = match release.node {
+            Some(node) => request.header(NODE, node),
+            None => request,
+        };
         match self.web.send(request, ANSWER_LIMIT).await {
             Ok(_) => Ok(()),
             // The whole cluster is gone. A 404 without words is no answer of a discovery server: the entry may live.

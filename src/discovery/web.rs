@@ -252,6 +252,11 @@ impl Web {
         BackendError::Garbled { server: self.server.clone(), what: what.into() }
     }
 
+    /// It understood, and did not do it.
+    pub fn refused(&self, reason: String) -> BackendError {
+        BackendError::Refused { server: self.server.clone(), reason }
+    }
+
     /// What the server says in its JSON error, on one line and shortened.
     fn message(&self, body: &[u8], papers: &Papers) -> Option<String> {
         Some(self.line(&said(body)?, papers))

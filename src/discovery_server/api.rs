@@ -7,6 +7,7 @@
 //! | the same with a header `X-Swarm-Record: {"node": …}` | 200, and who the node is is listed with `records=1` |
 //! | `DELETE /v1/clusters/TOKEN` | 200, the cluster is gone with its entries and its token |
 //! | `DELETE /v1/clusters/TOKEN/ADDRESS` | 200, whether the entry was there or not |
+//! | the same with a header `X-Swarm-Node: ID` | 200, and an entry stays that another node is recorded for |
 //! | `PUT /v1/clusters/TOKEN/ADDRESS/drained?ttl=180`, body `kernel update` | 200: until the ttl ends the node is drained, for this reason, which may be empty |
 //! | `GET /healthz`, `GET /v1/healthz` | 200 `ok` |
 //!
@@ -41,6 +42,8 @@ use std::time::Duration;
 
 /// Who the node is. One that can't be read takes nothing away from the beat.
 const RECORD: &str = "x-swarm-record";
+/// The node that wants its entry out.
+const NODE: &str = "x-swarm-node";
 
 pub fn router(keeper: Keeper, guard: Guard, feeds: Feeds) -> Router {
     Router::new()
@@ -98,10 +101,14 @@ async fn drop_cluster(
 async fn remove(
     State(keeper): State<Keeper>,
     path: Result<Path<(String, String)>, PathRejection>,
+    headers: HeaderMap,
 ) -> Result<StatusCode, Refusal> {
-    let Path((cluster, node)) = path?;
+    let Path((cluster, address)) = path?;
     let token = token(&cluster)?;
-    keeper.remove(token, &node.parse().map_err(Refusal::BadPath)?).await?;
+    let address = address.parse().map_err(Refusal::BadPath)?;
+    // what is no text is nobody's id
+    let node = headers.get(NODE).map(|node| String::from_utf8_lossy(node.as_bytes()));
+    keeper.remove(token, &address, node.as_deref()).await?;
     Ok(StatusCode::OK)
 }
 

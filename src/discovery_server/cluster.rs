@@ -174,6 +174,11 @@ impl Cluster {
         }
     }
 
+    /// Of an entry that lives.
+    pub fn record_of(&self, address: &str, now: Moment) -> Option<&NodeRecord> {
+        self.entries.get(address).filter(|entry| entry.lives(now)).and_then(|_| self.records.get(address))
+    }
+
     /// The same as [`list`](Self::list), each with its record if there is one.
     pub fn recorded(&self, now: Moment) -> Vec<(Box<str>, Option<NodeRecord>)> {
         let named = |address: Box<str>| {

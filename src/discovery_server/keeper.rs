@@ -95,7 +95,12 @@ impl Keeper {
         }
     }
 
-    pub async fn remove(&self, token: Token, address: &NodeAddress) -> Result<(), Refusal> {
+    /// `node`, if it is told, is whose entry is meant: one that is recorded as another's stays.
+    pub async fn remove(&self, token: Token, address: &NodeAddress, node: Option<&str>) -> Result<(), Refusal> {
+        let is_anothers = |node| self.memory.with(|roster, now| roster.is_anothers(&token, address, node, now));
+        if node.is_some_and(is_anothers) {
+            return Ok(());
+        }
         self.order(Wish::Remove { token, address: address.to_string().into() }).await
     }
 

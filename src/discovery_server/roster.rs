@@ -119,6 +119,13 @@ impl Roster {
         self.cluster_mut(token).map(|cluster| cluster.recorded(now))
     }
 
+    /// Whether the entry is there and recorded for another node than this one.
+    pub fn is_anothers(&self, token: &Token, address: &NodeAddress, node: &str, now: Moment) -> bool {
+        let cluster = self.clusters.get(token).map(|numbered| &numbered.cluster);
+        let record = cluster.and_then(|cluster| cluster.record_of(&address.to_string(), now));
+        record.is_some_and(|record| record.node != node)
+    }
+
     /// Forgets the marks that ended, and who was behind entries that are gone.
     pub fn sweep(&mut self, now: Moment) {
         self.clusters.values_mut().for_each(|numbered| numbered.cluster.sweep(now));

@@ -11,6 +11,8 @@ pub struct HeldEntry {
     pub url: String,
     pub address: NodeAddress,
     pub hold: Option<Hold>,
+    /// The boot that it was put in by, if that is over.
+    pub earlier_boot: Option<String>,
 }
 
 /// What keeps an entry in, besides its address, where the service has such a thing: a lease, a session. Whoever has it

@@ -10,6 +10,7 @@ use crate::model::{AddressState, EngineHealth, HostIdentity, NodeAddress, NodeRe
 use crate::policy::gate::Verdict;
 use crate::policy::identity::{Looking, Own, Uniqueness, judge};
 use crate::telemetry::{Event, emit};
+use futures_util::future::BoxFuture;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::sleep_until;
@@ -54,35 +55,56 @@ struct Subject {
     found: Uniqueness,
 }
 
+impl Subject {
+    fn is_that_of(&self, other: &Self) -> bool {
+        self.address == other.address && self.record == other.record
+    }
+}
+
+/// A look under way.
+struct Look {
+    subject: Subject,
+    /// What it finds, and whether our entry was in by then.
+    outcome: BoxFuture<'static, (Uniqueness, bool)>,
+}
+
 impl Identity {
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut subject: Option<Subject> = None;
+        let (mut subject, mut look): (Option<Subject>, Option<Look>) = (None, None);
         loop {
             self.beat.tick();
             subject = self.renewed(subject);
             self.publish(subject.as_ref());
-            let now = self.clock.now();
+            // not for each word of the engine: a list may take longer than those are apart
+            look = look.filter(|look| subject.as_ref().is_some_and(|subject| subject.is_that_of(&look.subject)));
             let due = subject.as_ref().filter(|_| self.looks).map(|subject| subject.looking.due());
+            if look.is_none() && due.is_some_and(|due| due <= self.clock.now()) {
+                look = subject.clone().map(|subject| self.look(subject));
+            }
             let turn = self.clock.next_turn();
             let wake = due.map_or(turn, |due| due.min(turn));
-            let looked_at = subject.as_ref().filter(|_| due.is_some_and(|due| due <= now)).cloned();
-            // Cancel-safe: `changed` marks nothing seen until it returns, a look that is cut off is made again, and a
-            // sleep holds no state. A writer that ended is reported by whoever owns its task.
+            // Cancel-safe: `changed` marks nothing seen until it returns, a look stays where it is, and a sleep holds no
+            // state. A writer that ended is reported by whoever owns its task.
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
                 Ok(()) = self.outlook.changed() => {}
                 Ok(()) = self.address.changed() => {}
-                (found, joined) = look(&self.site, looked_at.as_ref(), &self.standing), if looked_at.is_some() => {
+                (found, joined) = done(&mut look) => {
                     let (now, jitter) = (self.clock.now(), rand::random_range(0.0..1.0));
-                    subject = looked_at.map(|subject| {
+                    subject = look.take().map(|Look { subject, .. }| {
                         let looking = subject.looking.looked(&found, joined, now, jitter);
                         Subject { looking, found, ..subject }
                     });
                 }
-                () = sleep_until(self.clock.instant(wake)), if looked_at.is_none() => {}
+                () = sleep_until(self.clock.instant(wake)), if look.is_none() => {}
             }
         }
+    }
+
+    fn look(&self, subject: Subject) -> Look {
+        let outcome = Box::pin(look(self.site.clone(), subject.clone(), self.standing.clone()));
+        Look { subject, outcome }
     }
 
     /// What is known stays while the same engine is advertised under the same address.
@@ -125,9 +147,16 @@ impl Identity {
     }
 }
 
+/// Never, if there is none under way.
+async fn done(look: &mut Option<Look>) -> (Uniqueness, bool) {
+    match look {
+        Some(look) => look.outcome.as_mut().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// One look at the list. A list that can't be read says nothing: that the service is away is the registrar's to tell.
-async fn look(site: &Site, subject: Option<&Subject>, standing: &watch::Receiver<Standing>) -> (Uniqueness, bool) {
-    let Some(subject) = subject else { return std::future::pending().await };
+async fn look(site: Site, subject: Subject, standing: watch::Receiver<Standing>) -> (Uniqueness, bool) {
     let listed = site.backend.list(Scope::Records).await;
     let standing = standing.borrow();
     let joined = standing.status.registered() && standing.address.as_ref() == Some(&subject.address);
@@ -138,7 +167,7 @@ async fn look(site: &Site, subject: Option<&Subject>, standing: &watch::Receiver
         Ok(listing) => (judge(&own, &listing.records).map_or(Uniqueness::Unique, Uniqueness::Duplicate), joined),
         Err(error) => {
             tracing::debug!(%error, "the list was not read: whether this node is the only one of its kind is not known");
-            let known = if subject.found == Uniqueness::Unchecked { Uniqueness::Unique } else { subject.found.clone() };
+            let known = if subject.found == Uniqueness::Unchecked { Uniqueness::Unique } else { subject.found };
             (known, joined)
         }
     }
@@ -265,6 +294,18 @@ mod tests {
         assert_eq!(node.found(1).await, "10.0.0.7:1 is registered by another machine already: host db2");
         node.outlooks.send_replace(outlook(Verdict::Closed));
         assert_eq!(node.found(1).await, "Unchecked");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_engine_whose_containers_come_and_go_does_not_cut_the_look_off() {
+        let node = Running::start(true);
+        *node.world.mood.lock().unwrap() = Mood::Slow;
+        for containers_running in 0..20 {
+            let info = EngineInfo { id: "e1".into(), version: "20".into(), containers_running };
+            node.outlooks.send_replace(Outlook { verdict: Verdict::Open, health: EngineHealth::Healthy(info) });
+            sleep(Duration::from_secs(1)).await;
+        }
+        assert_eq!(node.found(0).await, "Unique");
     }
 
     #[tokio::test(start_paused = true)]

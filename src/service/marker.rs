@@ -82,7 +82,7 @@ impl Marker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::discovery::{Backend, Claim, Scope, Seen, Sight};
+    use crate::discovery::{Backend, Claim, Release, Scope, Seen, Sight};
     use crate::model::Hold;
     use crate::service::beat::Beats;
     use std::sync::{Arc, Mutex};
@@ -100,7 +100,7 @@ mod tests {
         async fn register(&self, _: &Claim<'_>) -> Result<Option<Hold>, BackendError> {
             unreachable!("a marker registers nothing")
         }
-        async fn deregister(&self, _: &NodeAddress, _: Option<&Hold>) -> Result<(), BackendError> {
+        async fn deregister(&self, _: &Release<'_>) -> Result<(), BackendError> {
             unreachable!("a marker deregisters nothing")
         }
         async fn watch(&self, _: Scope, _: Option<&Seen>) -> Result<Sight, BackendError> {

@@ -38,6 +38,10 @@ pub struct Parts {
     pub place: Option<Place>,
     /// Entries under another address or URL: taken out once the new one is in.
     pub former: Vec<Former>,
+    /// Entries from before the last boot: ours if this host still has their address.
+    pub earlier: Vec<Place>,
+    /// The id of this node, if it has one.
+    pub node: Option<String>,
     pub ttl: Duration,
     pub policy: Registration,
     pub entries: Arc<dyn HeldEntries>,
@@ -138,6 +142,9 @@ impl Registrar {
 
     fn consider(&mut self) {
         let wish = self.parts.inputs.wish();
+        if let Some(address) = &wish.address {
+            self.claim_earlier(address);
+        }
         let elsewhere =
             |address: &&NodeAddress| self.parts.place.as_ref().is_none_or(|place| place.address != **address);
         if wish.verdict == Verdict::Open
@@ -156,7 +163,7 @@ impl Registrar {
     /// From now on the policy is about the entry of this address; what is in stays until that one is.
     fn move_to(&mut self, address: NodeAddress) {
         let now = self.parts.clock.now();
-        let mut place = Place { site: self.parts.site.clone(), address, hold: None };
+        let mut place = Place { site: self.parts.site.clone(), address, hold: None, earlier_boot: None };
         let (same, others) = std::mem::take(&mut self.parts.former)
             .into_iter()
             .partition::<Vec<_>, _>(|former| former.place.is_that_of(&place));
@@ -171,7 +178,7 @@ impl Registrar {
 
     async fn act(&mut self, act: Act) {
         // the policy acts only after a verdict, which comes with an address
-        let Some(Place { site, address, hold }) = self.parts.place.clone() else { return };
+        let Some(place) = self.parts.place.clone() else { return };
         if act == Act::Register {
             // before it is asked for: a process that dies in between must not forget it
             self.record(true).await;
@@ -180,12 +187,12 @@ impl Registrar {
         let sent = Instant::now();
         let result = match act {
             Act::Register => {
-                let record = self.parts.inputs.record(&address);
-                let (hold, record) = (hold.as_ref(), record.as_ref());
-                let claim = Claim { address: &address, ttl: self.parts.ttl, hold, record };
-                site.backend.register(&claim).await
+                let record = self.parts.inputs.record(&place.address);
+                let (hold, record) = (place.hold.as_ref(), record.as_ref());
+                let claim = Claim { address: &place.address, ttl: self.parts.ttl, hold, record };
+                place.site.backend.register(&claim).await
             }
-            Act::Deregister => site.backend.deregister(&address, hold.as_ref()).await.map(|()| None),
+            Act::Deregister => place.release(self.parts.node.as_deref()).await.map(|()| None),
         };
         let operation = if act == Act::Register { Operation::Register } else { Operation::Deregister };
         self.note(operation, sent.elapsed(), result.as_ref().err());
@@ -236,7 +243,7 @@ impl Registrar {
     fn entries(&self, with_current: bool) -> Vec<HeldEntry> {
         let current = self.parts.place.as_ref().filter(|_| with_current);
         let former = self.parts.former.iter().map(|former| &former.place);
-        former.chain(current).map(Place::held).collect()
+        self.parts.earlier.iter().chain(former).chain(current).map(Place::held).collect()
     }
 
     /// Writes down what may be in a discovery service because of us, if that has changed.

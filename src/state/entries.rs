@@ -1,7 +1,7 @@
 //! The entries that are in a discovery service because of us.
 
 use super::{StateError, replace, sync};
-use crate::model::{HeldEntry, Hold, NodeAddress};
+use crate::model::{HeldEntry, Hold, HostIdentity, NodeAddress};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
@@ -28,8 +28,8 @@ pub trait HeldEntries: Send + Sync {
 /// `entries.json` in the state directory; readable by us alone, for a URL holds a token.
 pub struct EntriesFile {
     path: PathBuf,
-    /// This machine's.
-    node: Option<String>,
+    /// This machine, if it has an id, and this boot.
+    host: Option<HostIdentity>,
     /// A write that timed out may still be under way when the next one begins.
     writing: Arc<Mutex<()>>,
 }
@@ -48,16 +48,19 @@ struct Entry {
     address: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hold: Option<String>,
+    /// The boot that put it in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    boot: Option<String>,
 }
 
 impl EntriesFile {
-    /// `node` is this machine's id, if it has one.
-    pub fn new(state_directory: &Path, node: Option<String>) -> Self {
-        Self { path: state_directory.join("entries.json"), node, writing: Arc::default() }
+    pub fn new(state_directory: &Path, host: Option<HostIdentity>) -> Self {
+        Self { path: state_directory.join("entries.json"), host, writing: Arc::default() }
     }
 
     /// What a former process kept. A file that can't be understood is set aside and reported, never fatal. One that came
-    /// with a copy of another machine's disk is reported too: what it names is that machine's, which may well live.
+    /// with a copy of another machine's disk is reported too: what it names is that machine's, which may well live. A
+    /// copy that has the original's id too is told by the boot.
     pub fn load(&self) -> (Vec<HeldEntry>, Option<StateError>) {
         let text = match fs::read_to_string(&self.path) {
             Ok(text) => text,
@@ -65,10 +68,16 @@ impl EntriesFile {
             Err(error) => return (Vec::new(), Some(self.error(error))),
         };
         match parse(&text) {
-            Ok((Some(other), _)) if self.node.as_ref().is_some_and(|node| *node != other) => {
+            Ok((Some(other), _)) if self.host.as_ref().is_some_and(|host| host.node != other) => {
                 (Vec::new(), Some(self.error(io::Error::other(NOT_OURS))))
             }
-            Ok((_, entries)) => (entries, None),
+            Ok((_, mut entries)) => {
+                for entry in &mut entries {
+                    let now = self.host.as_ref().map(|host| &host.boot);
+                    entry.earlier_boot = entry.earlier_boot.take().filter(|boot| now.is_some_and(|now| now != boot));
+                }
+                (entries, None)
+            }
             Err(why) => (Vec::new(), Some(StateError::set_aside(&self.path, &why))),
         }
     }
@@ -81,13 +90,14 @@ impl EntriesFile {
 #[async_trait::async_trait]
 impl HeldEntries for EntriesFile {
     async fn keep(&self, entries: &[HeldEntry]) -> Result<(), StateError> {
+        let (node, boot) = self.host.clone().map(|host| (host.node, host.boot)).unzip();
         let entries = entries.iter().map(|entry| Entry {
             url: entry.url.clone(),
             address: entry.address.to_string(),
             hold: entry.hold.as_ref().map(|hold| hold.0.clone()),
+            boot: entry.earlier_boot.clone().or_else(|| boot.clone()),
         });
         let entries = entries.collect();
-        let node = self.node.clone();
         let text = serde_json::to_string(&Document { node, entries }).map_err(|error| self.error(error.into()))?;
         let (path, lock) = (self.path.clone(), Arc::clone(&self.writing));
         let (send, written) = oneshot::channel();
@@ -117,7 +127,7 @@ impl HeldEntries for EntriesFile {
 fn parse(text: &str) -> Result<(Option<String>, Vec<HeldEntry>), String> {
     let document: Document = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let read = |entry: Entry| match entry.address.parse::<NodeAddress>() {
-        Ok(address) => Ok(HeldEntry { url: entry.url, address, hold: entry.hold.map(Hold) }),
+        Ok(address) => Ok(HeldEntry { url: entry.url, address, hold: entry.hold.map(Hold), earlier_boot: entry.boot }),
         Err(error) => Err(error.to_string()),
     };
     let entries: Result<_, String> = document.entries.into_iter().map(read).collect();
@@ -130,13 +140,18 @@ mod tests {
 
     fn entry() -> HeldEntry {
         let hold = Some(Hold("7587".into()));
-        HeldEntry { url: "http://disco/v1/clusters/a".into(), address: "10.0.0.5:2375".parse().unwrap(), hold }
+        let address = "10.0.0.5:2375".parse().unwrap();
+        HeldEntry { url: "http://disco/v1/clusters/a".into(), address, hold, earlier_boot: None }
+    }
+
+    fn host(node: &str, boot: &str) -> Option<HostIdentity> {
+        Some(HostIdentity { node: node.into(), boot: boot.into() })
     }
 
     #[tokio::test]
     async fn keeps_entries_for_the_next_process() {
         let folder = tempfile::tempdir().unwrap();
-        let file = |node: Option<&str>| EntriesFile::new(folder.path(), node.map(str::to_owned));
+        let file = |node: Option<&str>| EntriesFile::new(folder.path(), node.and_then(|node| host(node, "b1")));
         for (writer, reader) in [(Some("a"), Some("a")), (None, Some("a")), (Some("a"), None), (None, None)] {
             file(writer).keep(&[entry()]).await.unwrap();
             let (entries, error) = file(reader).load();
@@ -148,7 +163,7 @@ mod tests {
     #[tokio::test]
     async fn what_another_machine_put_in_is_left_to_it() {
         let folder = tempfile::tempdir().unwrap();
-        let file = |node: &str| EntriesFile::new(folder.path(), Some(node.to_owned()));
+        let file = |node: &str| EntriesFile::new(folder.path(), host(node, "b1"));
         file("a").keep(&[entry()]).await.unwrap();
         let (entries, error) = file("b").load();
         assert_eq!(entries, []);
@@ -156,12 +171,25 @@ mod tests {
         assert_eq!(file("a").load().0, [entry()], "it is still there");
     }
 
+    #[tokio::test]
+    async fn what_was_put_in_before_the_last_boot_is_told_apart_until_somebody_claims_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |boot: &str| EntriesFile::new(folder.path(), host("a", boot));
+        file("b1").keep(&[entry()]).await.unwrap();
+        let earlier = HeldEntry { earlier_boot: Some("b1".into()), ..entry() };
+        assert_eq!(file("b1").load().0, [entry()]);
+        assert_eq!(file("b2").load().0, std::slice::from_ref(&earlier));
+        file("b2").keep(&[earlier.clone(), entry()]).await.unwrap();
+        assert_eq!(file("b2").load().0, [earlier, entry()]);
+        assert_eq!(EntriesFile::new(folder.path(), None).load().0, [entry(), entry()], "nobody can tell");
+    }
+
     #[test]
     fn an_entry_of_a_former_version_has_no_hold() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("entries.json"), r#"{"entries":[{"url":"x","address":"a:1"}]}"#).unwrap();
-        let (entries, error) = EntriesFile::new(folder.path(), Some("a".to_owned())).load();
-        assert_eq!((entries[0].hold.clone(), error.is_none()), (None, true));
+        let (entries, error) = EntriesFile::new(folder.path(), host("a", "b1")).load();
+        assert_eq!((entries[0].hold.clone(), entries[0].earlier_boot.clone(), error.is_none()), (None, None, true));
     }
 
     #[test]
@@ -169,7 +197,7 @@ mod tests {
         for text in ["", "{", r#"{"entries":[{"url":"x","address":"nowhere"}]}"#] {
             let folder = tempfile::tempdir().unwrap();
             fs::write(folder.path().join("entries.json"), text).unwrap();
-            let (entries, error) = EntriesFile::new(folder.path(), Some("a".to_owned())).load();
+            let (entries, error) = EntriesFile::new(folder.path(), host("a", "b1")).load();
             assert_eq!(entries, []);
             assert!(error.unwrap().to_string().contains("set aside as"), "{text}");
             assert_eq!(fs::read_to_string(folder.path().join("entries.json.corrupt")).unwrap(), text);

@@ -4,7 +4,7 @@ use crate::common::{DEADLINE, Outcome, TTL, address, drained, listed, wait_for_l
 use crate::ground::Ground;
 use crate::{Deed, Subject};
 use std::time::{Duration, Instant};
-use swarm_agent::discovery::{Backend, BackendError, Claim, Scope, Seen};
+use swarm_agent::discovery::{Backend, BackendError, Claim, Release, Scope, Seen};
 use swarm_agent::model::{Hold, NodeRecord, Recorded};
 use tokio::time::sleep;
 
@@ -37,7 +37,7 @@ pub async fn an_entry_comes_stays_once_and_goes(subject: &dyn Subject) -> Outcom
     beat(&*backend, NODE, TTL, &mut hold).await?;
     beat(&*backend, NODE, TTL, &mut hold).await?;
     assert_eq!(listed(&*backend).await, [NODE]);
-    backend.deregister(&address(NODE), hold.take().as_ref()).await?;
+    backend.deregister(&Release::new(&address(NODE), hold.take().as_ref())).await?;
     assert!(listed(&*backend).await.is_empty());
     beat(&*backend, NODE, TTL, &mut hold).await?;
     assert_eq!(listed(&*backend).await, [NODE], "it may come back");
@@ -46,9 +46,9 @@ pub async fn an_entry_comes_stays_once_and_goes(subject: &dyn Subject) -> Outcom
 
 pub async fn taking_out_what_is_not_there_is_no_error(subject: &dyn Subject) -> Outcome {
     let (backend, mut hold) = (subject.new_cluster().await.open(), None);
-    backend.deregister(&address(OTHER), None).await?;
+    backend.deregister(&Release::new(&address(OTHER), None)).await?;
     beat(&*backend, NODE, TTL, &mut hold).await?;
-    backend.deregister(&address(OTHER), None).await?;
+    backend.deregister(&Release::new(&address(OTHER), None)).await?;
     assert_eq!(listed(&*backend).await, [NODE], "others stay");
     Ok(())
 }
@@ -65,7 +65,7 @@ pub async fn every_kind_of_address_comes_back_as_it_was_in_order(subject: &dyn S
     let reader = cluster.open();
     assert_eq!(listed(&*reader).await, nodes);
     for (backend, node, hold) in held {
-        backend.deregister(&address(node), hold.as_ref()).await?;
+        backend.deregister(&Release::new(&address(node), hold.as_ref())).await?;
     }
     assert!(listed(&*reader).await.is_empty());
     Ok(())
@@ -123,7 +123,7 @@ pub async fn the_next_process_resumes_without_a_gap(subject: &dyn Subject) -> Ou
             sleep(PACE).await;
         }
     }
-    second.deregister(&address(NODE), hold.as_ref()).await?;
+    second.deregister(&Release::new(&address(NODE), hold.as_ref())).await?;
     assert!(listed(&*reader).await.is_empty());
     Ok(())
 }
@@ -154,12 +154,12 @@ pub async fn a_watcher_sees_who_comes_and_goes_and_no_beat(subject: &dyn Subject
     assert_eq!(nodes(&sight), [NODE, OTHER]);
     let seen = Seen { position: sight.position.ok_or("no position")?, ..seen };
     let leaving = address(OTHER);
-    let (sight, ()) =
-        tokio::try_join!(watcher.watch(Scope::Active, Some(&seen)), others.deregister(&leaving, other.as_ref()))?;
+    let release = Release::new(&leaving, other.as_ref());
+    let (sight, ()) = tokio::try_join!(watcher.watch(Scope::Active, Some(&seen)), others.deregister(&release))?;
     assert_eq!(nodes(&sight), [NODE]);
     // what happened before it is asked is not missed
     let seen = Seen { position: sight.position.ok_or("no position")?, ..seen };
-    backend.deregister(&address(NODE), hold.as_ref()).await?;
+    backend.deregister(&Release::new(&address(NODE), hold.as_ref())).await?;
     let sight = watcher.watch(Scope::Active, Some(&seen)).await?;
     assert!(nodes(&sight).is_empty(), "{sight:?}");
     // patience ends
@@ -284,8 +284,41 @@ pub async fn a_drained_node_is_in_a_list_of_all_alone_until_it_registers(subject
     beat(&*backend, "[fd00::5]:2375", TTL, &mut hold).await?;
     assert!(drained(&*backend).await.is_empty());
     assert_eq!(listed(&*backend).await, [NODE, "[fd00::5]:2375"]);
-    backend.deregister(&node, hold.as_ref()).await?;
+    backend.deregister(&Release::new(&node, hold.as_ref())).await?;
     assert!(drained(&*backend).await.is_empty(), "the mark is gone for good");
+    Ok(())
+}
+
+fn record() -> NodeRecord {
+    NodeRecord {
+        since: "2026-11-26T08:00:00Z".into(),
+        node: "0123456789abcdef0123456789abcdef".into(),
+        boot: "fedcba9876543210fedcba9876543210".into(),
+        engine: "ABCD:EFGH".into(),
+        version: "0.1.0".into(),
+        hostname: "bäume \"☃\"".into(),
+    }
+}
+
+/// Of an agent that once had this address, and lost its hold or never got to know it.
+pub async fn an_entry_that_another_node_is_recorded_for_is_left_to_it(subject: &dyn Subject) -> Outcome {
+    let cluster = subject.new_cluster().await;
+    let (backend, node, record) = (cluster.open(), address(NODE), record());
+    backend.register(&Claim { record: Some(&record), ..Claim::new(&node, TTL) }).await?;
+    let stranger = Release { node: Some("5eed5eed5eed5eed5eed5eed5eed5eed"), ..Release::new(&node, None) };
+    match cluster.open().deregister(&stranger).await {
+        // where nobody takes out what somebody else holds
+        Ok(()) | Err(BackendError::Held { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    assert_eq!(listed(&*backend).await, [NODE]);
+    assert_eq!(backend.list(Scope::Records).await?.records.len(), 1);
+    let own = Release { node: Some(&record.node), ..stranger };
+    match cluster.open().deregister(&own).await {
+        Ok(()) => assert!(listed(&*backend).await.is_empty()),
+        Err(BackendError::Held { .. }) => assert_eq!(listed(&*backend).await, [NODE]),
+        Err(error) => return Err(error.into()),
+    }
     Ok(())
 }
 
@@ -294,14 +327,7 @@ pub async fn who_a_node_is_is_listed_while_its_entry_lives(subject: &dyn Subject
     let cluster = subject.new_cluster().await;
     let (backend, node) = (cluster.open(), address(NODE));
     beat(&*cluster.open(), OTHER, TTL, &mut None).await?;
-    let mut record = NodeRecord {
-        since: "2026-11-26T08:00:00Z".into(),
-        node: "0123456789abcdef0123456789abcdef".into(),
-        boot: "fedcba9876543210fedcba9876543210".into(),
-        engine: "ABCD:EFGH".into(),
-        version: "0.1.0".into(),
-        hostname: "bäume \"☃\"".into(),
-    };
+    let mut record = record();
     let recorded = async || backend.list(Scope::Records).await.map(|listing| listing.records);
     let mut hold = None;
     // an upgrade of the agent is seen, too
@@ -314,7 +340,7 @@ pub async fn who_a_node_is_is_listed_while_its_entry_lives(subject: &dyn Subject
     assert_eq!(backend.list(Scope::Records).await?.nodes, [node.clone(), address(OTHER)]);
     assert_eq!(listed(&*backend).await, [NODE, OTHER]);
     assert!(backend.list(Scope::All).await?.unreadable.is_empty());
-    backend.deregister(&node, hold.as_ref()).await?;
+    backend.deregister(&Release::new(&node, hold.as_ref())).await?;
     assert_eq!(recorded().await?, []);
     beat(&*backend, NODE, TTL, &mut None).await?;
     assert_eq!(recorded().await?, [], "nothing of it stays");
@@ -330,7 +356,7 @@ pub async fn an_entry_hides_the_mark_of_its_node_until_it_goes(subject: &dyn Sub
     backend.mark_drained(&address(NODE), None, TTL).await?;
     assert_eq!(listed(&*backend).await, [NODE]);
     assert!(drained(&*backend).await.is_empty(), "no node is listed twice");
-    backend.deregister(&address(NODE), hold.as_ref()).await?;
+    backend.deregister(&Release::new(&address(NODE), hold.as_ref())).await?;
     assert_eq!(drained(&*backend).await, [format!("{NODE}  drained")]);
     Ok(())
 }

@@ -124,6 +124,7 @@ macro_rules! contract {
             wrong_ways_are_refused_and_explained
             a_drained_node_is_in_a_list_of_all_alone_until_it_registers
             who_a_node_is_is_listed_while_its_entry_lives
+            an_entry_that_another_node_is_recorded_for_is_left_to_it
             an_entry_hides_the_mark_of_its_node_until_it_goes
             a_mark_that_is_not_renewed_goes_by_itself
         }

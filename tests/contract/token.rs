@@ -5,7 +5,7 @@ use crate::{Cluster, Deed, Ground, Outcome, Service, Subject, Traits, contract};
 use std::error::Error;
 use std::net::SocketAddr;
 use std::time::Duration;
-use swarm_agent::discovery::Claim;
+use swarm_agent::discovery::{Claim, Release};
 use tokio::net::TcpStream;
 
 contract!(start);
@@ -39,7 +39,7 @@ impl Subject for TokenServer {
 
     async fn stranger(&self, cluster: &Cluster, deed: Deed<'_>) -> Outcome {
         match deed {
-            Deed::Delete(address) => cluster.open().deregister(&address.parse()?, None).await?,
+            Deed::Delete(address) => cluster.open().deregister(&Release::new(&address.parse()?, None)).await?,
             Deed::Garbage => unreachable!("it takes in none"),
             Deed::Fill(addresses) => {
                 let backend = cluster.open();

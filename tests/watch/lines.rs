@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant, SystemTime};
-use swarm_agent::discovery::Claim;
+use swarm_agent::discovery::{Claim, Release};
 
 #[tokio::test]
 async fn watch_sees_nodes_come_and_go_and_outlives_the_server() -> Outcome {
@@ -21,7 +21,7 @@ async fn watch_sees_nodes_come_and_go_and_outlives_the_server() -> Outcome {
     assert_eq!(watcher.next(), serde_json::json!({ "event": "list", "nodes": ["10.0.0.1:2375"] }));
     backend.register(&Claim::new(&address("10.0.0.2:2375"), TTL)).await?;
     assert_eq!(watcher.next(), serde_json::json!({ "event": "join", "node": "10.0.0.2:2375" }));
-    backend.deregister(&address("10.0.0.1:2375"), None).await?;
+    backend.deregister(&Release::new(&address("10.0.0.1:2375"), None)).await?;
     assert_eq!(watcher.next(), serde_json::json!({ "event": "leave", "node": "10.0.0.1:2375" }));
 
     let (place, before) = (server.address, Instant::now());

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::thread;
 use std::time::Duration;
-use swarm_agent::discovery::Claim;
+use swarm_agent::discovery::{Claim, Release};
 
 struct Prometheus {
     child: Child,
@@ -114,7 +114,7 @@ async fn prometheus_scrapes_who_is_in_the_cluster() -> Outcome {
     let listed = run(agent().arg("list").args(format).arg(&url)).1;
     assert_eq!(listed, fs::read_to_string(&file)?, "list and watch write the same");
 
-    backend.deregister(&address("127.0.0.1:2375"), None).await?;
+    backend.deregister(&Release::new(&address("127.0.0.1:2375"), None)).await?;
     until("the node is gone", || prometheus.targets().is_empty());
     Ok(())
 }

@@ -121,7 +121,18 @@ impl Call<'_> {
     }
 
     pub fn garbled(&self, what: &str) -> BackendError {
-        self.members.in_turn().next().map_or_else(|| BackendError::Client(what.into()), |(_, m)| m.web.garbled(what))
+        self.first().map_or_else(|| BackendError::Client(what.into()), |member| member.web.garbled(what))
+    }
+
+    pub fn refused(&self, reason: String) -> BackendError {
+        match self.first() {
+            Some(member) => member.web.refused(reason),
+            None => BackendError::Client(reason),
+        }
+    }
+
+    fn first(&self) -> Option<&Member> {
+        self.members.in_turn().next().map(|(_, member)| member)
     }
 
     /// The first answer that counts. Each member that is asked gets its share of the time that is left, so that one that

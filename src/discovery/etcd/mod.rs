@@ -20,8 +20,8 @@ mod members;
 mod wire;
 
 use super::renewal::Renewals;
-use super::{Backend, BackendError, Claim, Listing, Position, Scope, Seen, Sight};
-use crate::model::{Entry, Folder, Hold, NodeAddress, StoreUrl, Unreadable, WayOut};
+use super::{Backend, BackendError, Claim, Listing, Position, Release, Scope, Seen, Sight};
+use crate::model::{Entry, Folder, Hold, NodeAddress, NodeRecord, StoreUrl, Unreadable, WayOut};
 use changes::Wait;
 use fault::Trouble;
 use members::{Call, Members};
@@ -147,16 +147,17 @@ impl Backend for EtcdBackend {
         Ok(Some(Hold(lease.to_string())))
     }
 
-    async fn deregister(&self, address: &NodeAddress, hold: Option<&Hold>) -> Result<(), BackendError> {
-        let (call, node, held) = (self.members.call(), key(&self.nodes, address), hold.and_then(Lease::of));
+    async fn deregister(&self, release: &Release<'_>) -> Result<(), BackendError> {
+        let (call, held) = (self.members.call(), release.hold.and_then(Lease::of));
+        let node = key(&self.nodes, release.address);
         let known = self.leases().get(&node).copied();
         for lease in [held, known].into_iter().flatten() {
             // what is there under another lease is somebody else's by now, who has this address
             revoke(&call, lease).await.map_err(Trouble::into_error)?;
         }
         if held.is_none() {
-            let keys = vec![wire::delete(&node), wire::delete(&key(&self.records, address))];
-            let _: Done = call.ask("kv/txn", wire::transaction(keys)).await.map_err(Trouble::into_error)?;
+            let record = key(&self.records, release.address);
+            delete(&call, &node, &record, release.node).await.map_err(Trouble::into_error)?;
         }
         self.leases().remove(&node);
         Ok(())
@@ -253,6 +254,22 @@ impl Wanted {
             return Ok(());
         }
         Err(Trouble::Elsewhere(call.garbled("what was put in does not come back")))
+    }
+}
+
+/// Deletes an entry that is there under nobody knows which lease, unless it is recorded for another node than `node`.
+async fn delete(call: &Call<'_>, entry: &str, record: &str, node: Option<&str>) -> Result<(), Trouble> {
+    let found: Done = call.ask("kv/txn", wire::transaction(vec![wire::range(record)])).await?;
+    let found = found.ranges().next().unwrap_or_default().pop();
+    let recorded = found.as_ref().and_then(|found| NodeRecord::from_json(found.value.as_bytes()));
+    if node.is_some_and(|node| recorded.is_some_and(|record| record.node != node)) {
+        return Ok(());
+    }
+    let (changed, keys) = (found.map_or(0, |found| found.changed), vec![wire::delete(entry), wire::delete(record)]);
+    let done: Done = call.ask("kv/txn", wire::transaction_if_unchanged(record, changed, keys)).await?;
+    match done.succeeded {
+        true => Ok(()),
+        false => Err(Trouble::Refused(call.refused(format!("{record} was changed just then")))),
     }
 }
 

@@ -42,6 +42,9 @@ pub struct Done {
     pub header: Header,
     #[serde(default)]
     pub responses: Vec<Response>,
+    /// Whether its condition held.
+    #[serde(default)]
+    pub succeeded: bool,
 }
 
 #[derive(Deserialize)]
@@ -64,6 +67,9 @@ pub struct Kv {
     /// 0 is none.
     #[serde(default, deserialize_with = "number")]
     pub lease: i64,
+    /// The revision of its last change.
+    #[serde(rename = "mod_revision", default, deserialize_with = "number")]
+    pub changed: i64,
 }
 
 /// One line of a watch.
@@ -115,6 +121,15 @@ pub fn delete(key: &str) -> Value {
 /// All of it, or nothing.
 pub fn transaction(requests: Vec<Value>) -> Value {
     json!({"success": requests})
+}
+
+/// The same, if a key was last changed at this revision; 0: if it is not there.
+pub fn transaction_if_unchanged(key: &str, revision: i64, requests: Vec<Value>) -> Value {
+    let key = encode(key);
+    json!({
+        "compare": [{"key": key, "target": "MOD", "result": "EQUAL", "mod_revision": revision.to_string()}],
+        "success": requests,
+    })
 }
 
 fn encode(text: &str) -> String {

@@ -26,7 +26,7 @@ async fn a_file_is_read_and_never_written() -> Result<(), Box<dyn Error>> {
     assert_eq!(backend.list(Scope::All).await?.nodes.len(), 1);
     let node = "b:1".parse()?;
     assert!(matches!(backend.register(&Claim::new(&node, TIMEOUT)).await, Err(BackendError::ReadOnly { .. })));
-    assert!(matches!(backend.deregister(&node, None).await, Err(BackendError::ReadOnly { .. })));
+    assert!(matches!(backend.deregister(&Release::new(&node, None)).await, Err(BackendError::ReadOnly { .. })));
     let marked = backend.mark_drained(&node, None, TIMEOUT).await;
     assert!(matches!(marked, Err(BackendError::ReadOnly { .. })));
     let folder = FileBackend::new(directory.path().to_owned(), TIMEOUT).watch(Scope::Active, None).await;

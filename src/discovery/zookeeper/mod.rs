@@ -25,8 +25,9 @@ mod servers;
 mod session;
 mod wire;
 
-use super::{Backend, BackendError, Claim, Scope, Seen, Sight};
-use crate::model::{Folder, Hold, NodeAddress, StoreUrl, WayOut};
+use super::{Backend, BackendError, Claim, Release, Scope, Seen, Sight};
+use crate::model::{Folder, Hold, NodeAddress, NodeRecord, StoreUrl, WayOut};
+use connection::Reply;
 use entry::Slot;
 use fault::Fault;
 use line::Line;
@@ -88,10 +89,10 @@ impl ZookeeperBackend {
         Ok(session::hold(&ticket))
     }
 
-    async fn take_out(&self, address: &NodeAddress, hold: Option<&Hold>) -> Result<(), BackendError> {
-        let (path, deadline) = (self.path(Folder::Nodes, address), Instant::now() + self.servers.total());
+    async fn take_out(&self, release: &Release<'_>) -> Result<(), BackendError> {
+        let (path, deadline) = (self.path(Folder::Nodes, release.address), Instant::now() + self.servers.total());
         let known = self.sessions().get(&path).cloned();
-        let mut held = hold.and_then(session::ticket);
+        let mut held = release.hold.and_then(session::ticket);
         if let Some(session) = &known {
             let mut kept = session.kept().await;
             kept.give_up();
@@ -101,29 +102,27 @@ impl ZookeeperBackend {
         match held {
             Some(ticket) => Line::new(Arc::clone(&self.servers), Some(ticket), READER).close(deadline).await?,
             None if known.is_some() => {}
-            // whoever put it in is not known any more
-            None => {
-                self.delete(path.clone(), deadline).await?;
-                self.delete(self.path(Folder::Records, address), deadline).await?;
-            }
+            None => self.delete_unheld(path.clone(), release, deadline).await?,
         }
         self.sessions().remove(&path);
         Ok(())
     }
 
-    async fn delete(&self, path: String, deadline: Instant) -> Result<(), BackendError> {
+    /// Deletes an entry that is there under nobody knows which session, unless it is recorded for another node than ours.
+    async fn delete_unheld(&self, path: String, release: &Release<'_>, until: Instant) -> Result<(), BackendError> {
         let mut line = self.reader.lock().await;
-        let op = Op::Delete { path: path.clone(), version: wire::ANY };
-        let mut outcome = line.ask_one(op.clone(), deadline).await;
-        if matches!(outcome, Err(Fault::Expired)) {
-            outcome = line.ask_one(op, deadline).await;
+        let record = self.path(Folder::Records, release.address);
+        let reply = ask(&mut line, Op::Data { path: record.clone(), watch: false }, until).await?;
+        if reply.code == code::OK {
+            let garbled = line.garbled();
+            let (data, stat) = entry::data(&reply).ok_or_else(|| garbled.into_error(line.server()))?;
+            let recorded = NodeRecord::from_json(&data);
+            if release.node.is_some_and(|node| recorded.is_some_and(|record| record.node != node)) {
+                return Ok(());
+            }
+            ask(&mut line, Op::Delete { path: record, version: stat.version }, until).await?;
         }
-        let fault = match outcome {
-            Ok(reply) if matches!(reply.code, code::OK | code::NO_NODE) => return Ok(()),
-            Ok(reply) => line.refused(reply.code, &path),
-            Err(fault) => fault,
-        };
-        Err(fault.into_error(line.server()))
+        ask(&mut line, Op::Delete { path, version: wire::ANY }, until).await.map(drop)
     }
 
     /// The one that we have for this node, else the one that is held, else a new one.
@@ -180,8 +179,8 @@ impl Backend for ZookeeperBackend {
         self.within(self.keep(slots, claim.hold, claim.ttl)).await.map(Some)
     }
 
-    async fn deregister(&self, address: &NodeAddress, hold: Option<&Hold>) -> Result<(), BackendError> {
-        self.within(self.take_out(address, hold)).await
+    async fn deregister(&self, release: &Release<'_>) -> Result<(), BackendError> {
+        self.within(self.take_out(release)).await
     }
 
     async fn watch(&self, scope: Scope, seen: Option<&Seen>) -> Result<Sight, BackendError> {
@@ -206,4 +205,18 @@ impl Backend for ZookeeperBackend {
         };
         self.within(self.keep(vec![slot], None, ttl)).await.map(drop)
     }
+}
+
+/// One operation over a line whose session has nothing to lose; that the node is not there is no failure.
+async fn ask(line: &mut Line, op: Op, deadline: Instant) -> Result<Reply, BackendError> {
+    let mut outcome = line.ask_one(op.clone(), deadline).await;
+    if matches!(outcome, Err(Fault::Expired)) {
+        outcome = line.ask_one(op.clone(), deadline).await;
+    }
+    let fault = match outcome {
+        Ok(reply) if matches!(reply.code, code::OK | code::NO_NODE) => return Ok(reply),
+        Ok(reply) => line.refused(reply.code, op.path()),
+        Err(fault) => fault,
+    };
+    Err(fault.into_error(line.server()))
 }

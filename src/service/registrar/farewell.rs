@@ -29,15 +29,15 @@ impl Registrar {
             return self.entries(self.parts.policy.holds());
         }
         let current = self.parts.place.take().filter(|_| self.parts.policy.holds());
-        let former = std::mem::take(&mut self.parts.former);
+        let (former, node) = (std::mem::take(&mut self.parts.former), self.parts.node.as_deref());
         // all at once: a server that is away must not cost the entry at another one
         let leaving = former.into_iter().map(|former| async {
-            let left = leave(&former.place).await;
+            let left = leave(&former.place, node).await;
             (former, left)
         });
         let (former, current_left) = tokio::join!(join_all(leaving), async {
             match &current {
-                Some(place) => leave(place).await,
+                Some(place) => leave(place, node).await,
                 None => true,
             }
         });
@@ -50,13 +50,12 @@ impl Registrar {
 }
 
 /// Tries until the entry is out or time is up; whether it is out.
-async fn leave(place: &Place) -> bool {
+async fn leave(place: &Place, node: Option<&str>) -> bool {
     let (address, server) = (place.address.to_string(), place.site.server.as_str());
     let deadline = Instant::now() + LIMIT;
     loop {
         let attempt = ATTEMPT.min(deadline.saturating_duration_since(Instant::now()));
-        let leaving = place.site.backend.deregister(&place.address, place.hold.as_ref());
-        let result = timeout(attempt, leaving).await;
+        let result = timeout(attempt, place.release(node)).await;
         let error = match result {
             Ok(Ok(())) => {
                 emit(&Event::Deregistered { address: &address, server, reason: "the agent stops" });

@@ -1,7 +1,7 @@
 //! Entries under another address or URL than the one that is wanted now.
 
 use super::{Place, Registrar};
-use crate::model::{Moment, RegistrationStatus};
+use crate::model::{Moment, NodeAddress, RegistrationStatus};
 use crate::policy::gate::Verdict;
 use crate::telemetry::metrics::Operation;
 use crate::telemetry::{Event, emit};
@@ -19,7 +19,23 @@ pub struct Former {
     pub until: Moment,
 }
 
+const ELSEWHERE: &str = "it is from before the last boot, and this host has another address now";
+
 impl Registrar {
+    /// What was put in before the last boot is as good as what was put in since if this host still has the address. Under
+    /// another address somebody else may live by now, the machine that this one is a copy of, say: it ends with its ttl.
+    pub(super) fn claim_earlier(&mut self, address: &NodeAddress) {
+        let (now, current) = (self.parts.clock.now(), self.parts.place.as_ref());
+        for place in std::mem::take(&mut self.parts.earlier) {
+            if place.address != *address {
+                emit(&Event::EntryAbandoned { address: &place.address.to_string(), reason: ELSEWHERE });
+            } else if current.is_none_or(|current| !current.is_that_of(&place)) {
+                let place = Place { earlier_boot: None, ..place };
+                self.parts.former.push(Former { place, due: now, until: now + self.parts.ttl });
+            }
+        }
+    }
+
     /// A former entry goes when the new one is in, or when the engine is down; not before that is known.
     pub(super) fn former_may_go(&self) -> bool {
         let present =
@@ -41,7 +57,7 @@ impl Registrar {
         let place = former.place.clone();
         if !expired {
             let asked = Instant::now();
-            let result = place.site.backend.deregister(&place.address, place.hold.as_ref()).await;
+            let result = place.release(self.parts.node.as_deref()).await;
             self.note(Operation::Deregister, asked.elapsed(), result.as_ref().err());
             if let Err(error) = result {
                 tracing::debug!(%error, address = %place.address, "the former entry could not be taken out yet");

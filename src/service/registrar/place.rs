@@ -1,6 +1,6 @@
 //! A place in a discovery service.
 
-use crate::discovery::Backend;
+use crate::discovery::{Backend, BackendError, Release};
 use crate::model::{HeldEntry, Hold, NodeAddress};
 use std::sync::Arc;
 
@@ -21,6 +21,8 @@ pub struct Place {
     pub address: NodeAddress,
     /// What the backend gave for it.
     pub hold: Option<Hold>,
+    /// The boot that it is from, if that is over.
+    pub earlier_boot: Option<String>,
 }
 
 impl Place {
@@ -29,7 +31,17 @@ impl Place {
         self.site.url == other.site.url && self.address == other.address
     }
 
+    /// One attempt to take it out; what another node than ours has put there stays.
+    pub(super) async fn release(&self, node: Option<&str>) -> Result<(), BackendError> {
+        self.site.backend.deregister(&Release { address: &self.address, hold: self.hold.as_ref(), node }).await
+    }
+
     pub(super) fn held(&self) -> HeldEntry {
-        HeldEntry { url: self.site.url.clone(), address: self.address.clone(), hold: self.hold.clone() }
+        HeldEntry {
+            url: self.site.url.clone(),
+            address: self.address.clone(),
+            hold: self.hold.clone(),
+            earlier_boot: self.earlier_boot.clone(),
+        }
     }
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::model::{AddressState, AdvertiseCheck, Backoff, Drain, EngineHealth, Finding, Reach, RegistrationStatus};
 use crate::policy::registration::Pace;
 use crate::service::beat::Beats;
-use crate::service::tests::fakes::{Manager, Mood, World};
+use crate::service::tests::fakes::{Manager, Mood, NODE, World};
 use crate::service::watchdog::{STALE_AFTER, Watchdog};
 use crate::service::{Outlook, TICK};
 use crate::systemd::notify::Notifier;
@@ -43,7 +43,11 @@ fn start_with(world: &World, held: &[&str], check: AdvertiseCheck, clock: Clock)
     let (farewell, farewell_seen) = watch::channel(Farewell::Keep);
     let backoff = Backoff { base: Duration::from_secs(1), cap: Duration::from_secs(30) };
     let pace = Pace { heartbeat: Duration::from_secs(60), ttl: Duration::from_secs(180), phase: 0.0, backoff };
-    let mut held: Vec<Place> = held.iter().map(|address| world.place(address)).collect();
+    let places = held.iter().map(|address| match address.strip_prefix("earlier ") {
+        Some(address) => Place { earlier_boot: Some("b0".into()), ..world.place(address) },
+        None => world.place(address),
+    });
+    let (earlier, mut held): (Vec<_>, Vec<_>) = places.partition(|place| place.earlier_boot.is_some());
     let place = held.pop();
     let registrar = Registrar::new(Parts {
         site: world.site(),
@@ -53,6 +57,8 @@ fn start_with(world: &World, held: &[&str], check: AdvertiseCheck, clock: Clock)
             .into_iter()
             .map(|place| Former { place, due: clock.now(), until: clock.now() + pace.ttl })
             .collect(),
+        earlier,
+        node: Some(NODE.to_owned()),
         ttl: pace.ttl,
         entries: Arc::new(world.clone()),
         inputs: Inputs {
@@ -126,6 +132,39 @@ async fn an_entry_is_written_down_before_it_is_asked_for_and_struck_out_after_it
     let register = "register 10.0.0.5:2375 180";
     let expected = ["keep [10.0.0.5:2375]", register, register, "deregister 10.0.0.5:2375", "keep []"];
     assert_eq!(world.log(), expected);
+}
+
+/// Of a machine that lost its power, or that is a copy of another one's disk.
+#[tokio::test(start_paused = true)]
+async fn what_was_put_in_before_the_last_boot_is_ours_if_the_address_still_is() {
+    let (ours, others) = ("10.0.0.5:2375", "10.0.0.4:2375");
+    let held = ["earlier 10.0.0.4:2375", "earlier 10.0.0.5:2375"];
+    let world = World::new(Mood::Well);
+    let running = start(&world, &held);
+    running.say(Verdict::Open).await;
+    sleep(Duration::from_secs(200)).await;
+    let log = world.log();
+    assert_eq!(log[..2], [format!("keep [{ours}]"), format!("register {ours} 180")], "{log:?}");
+    assert!(!log.iter().any(|what| what.contains(others)), "{log:?}");
+
+    // an engine that does not come back is out at once
+    let world = World::new(Mood::Well);
+    let running = start(&world, &held);
+    running.say(Verdict::Closed).await;
+    assert_eq!(world.log(), [format!("deregister {ours}"), "keep []".to_owned()]);
+
+    // whoever does not know its address yet knows nothing of the entries either
+    let world = World::new(Mood::Well);
+    let running = start(&world, &held);
+    running.move_to(AddressState::Missing("no address yet".into())).await;
+    running.say(Verdict::Closed).await;
+    let (standing, task) = (running.standing.clone(), running.task);
+    assert_eq!((standing.borrow().address.clone(), standing.borrow().replaces.clone()), (None, None));
+    running.farewell.send_replace(Farewell::Leave);
+    running.stop.cancel();
+    let left: Vec<_> = task.await.unwrap().into_iter().map(|entry| (entry.address, entry.earlier_boot)).collect();
+    let boot = Some("b0".to_owned());
+    assert_eq!(left, [(others.parse().unwrap(), boot.clone()), (ours.parse().unwrap(), boot)]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 //! Stand-ins for what the tasks talk to, which do what the real ones can't be made to do on demand.
 
-use crate::discovery::{Backend, BackendError, Claim, Listing, Scope, Seen, Sight};
+use crate::discovery::{Backend, BackendError, Claim, Listing, Release, Scope, Seen, Sight};
 use crate::engine::{Door, Engine};
 use crate::model::{
     ActiveState, Answer, EngineInfo, HeldEntry, Hold, Interface, InterfaceAddress, LoadState, NetworkView,
@@ -28,6 +28,9 @@ pub enum Mood {
     /// Fails every other time, each time with another error.
     Fickle,
 }
+
+/// This node's id.
+pub const NODE: &str = "5eed";
 
 /// A discovery service and a state directory.
 #[derive(Clone)]
@@ -75,7 +78,7 @@ impl World {
     }
 
     pub fn place(&self, address: &str) -> Place {
-        Place { site: self.site(), address: address.parse().unwrap(), hold: None }
+        Place { site: self.site(), address: address.parse().unwrap(), hold: None, earlier_boot: None }
     }
 }
 
@@ -85,7 +88,8 @@ impl Backend for World {
         self.happen(format!("register {} {}", claim.address, claim.ttl.as_secs())).await.map(|()| None)
     }
 
-    async fn deregister(&self, address: &NodeAddress, _: Option<&Hold>) -> Result<(), BackendError> {
+    async fn deregister(&self, Release { address, node, .. }: &Release<'_>) -> Result<(), BackendError> {
+        assert_eq!(*node, Some(NODE), "an entry of another node would go");
         if self.lost.contains(&address.to_string()) {
             self.log.lock().unwrap().push(format!("lost {address}"));
             std::future::pending::<()>().await;

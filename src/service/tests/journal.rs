@@ -1,6 +1,6 @@
 //! How much the journal gets, from all tasks together, through the log's own layers and under paused time.
 
-use super::fakes::{Docker, Host, Manager, Mood, Street, World};
+use super::fakes::{Docker, Host, Manager, Mood, NODE, Street, World};
 use crate::model::UnitView;
 use crate::model::{ActiveState, AddressState, AdvertiseCheck, Answer, Drain, Hosting, Reading, Standing, Tenure};
 use crate::policy::advertise::Locating;
@@ -165,6 +165,8 @@ impl Scene {
             site: self.world.site(),
             place: None,
             former: Vec::new(),
+            earlier: Vec::new(),
+            node: Some(NODE.to_owned()),
             ttl,
             policy: Registration::new(Pace::new(60 * SECOND, ttl), false, clock.now()),
             entries: Arc::new(self.world.clone()),

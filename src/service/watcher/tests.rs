@@ -1,5 +1,5 @@
 use super::*;
-use crate::discovery::{Claim, Listing};
+use crate::discovery::{Claim, Listing, Release};
 use crate::model::Hold;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -20,7 +20,7 @@ impl Backend for Script {
     async fn register(&self, _: &Claim<'_>) -> Result<Option<Hold>, BackendError> {
         panic!("a watcher never writes")
     }
-    async fn deregister(&self, _: &NodeAddress, _: Option<&Hold>) -> Result<(), BackendError> {
+    async fn deregister(&self, _: &Release<'_>) -> Result<(), BackendError> {
         panic!("a watcher never writes")
     }
     async fn watch(&self, scope: Scope, seen: Option<&Seen>) -> Result<Sight, BackendError> {

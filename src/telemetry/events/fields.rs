@@ -78,7 +78,7 @@ impl Event<'_> {
             | Self::AcceptFailing { place, error } => Fields { place: Some(place), reason: Some(error), ..none },
             Self::ClientCrowded { place, .. } => Fields { place: Some(place), ..none },
             Self::RequestsCutOff { place, count } => Fields { place: Some(place), count: number(count), ..none },
-            Self::EntryAbandoned { address, error } => Fields { address: Some(address), reason: Some(error), ..none },
+            Self::EntryAbandoned { address, reason } => Fields { address: Some(address), reason: Some(reason), ..none },
             Self::HostingFailed { reason: error }
             | Self::StoreFailing { error }
             | Self::LogLevelKept { error }

@@ -32,8 +32,8 @@ impl fmt::Display for Event<'_> {
             Self::LeaveFailed { address, server, reason } => {
                 write!(f, "{address} could not be taken out at {server} and stays there until its ttl ends: {reason}")
             }
-            Self::EntryAbandoned { address, error } => {
-                write!(f, "the entry {address} of a former version is left to its ttl: {error}")
+            Self::EntryAbandoned { address, reason } => {
+                write!(f, "the entry {address} of a former process is left to its ttl: {reason}")
             }
             Self::Duplicate { address, reason } => {
                 write!(f, "{address} is not registered: {reason}; looking again slowly")

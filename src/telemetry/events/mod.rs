@@ -69,10 +69,10 @@ pub enum Event<'a> {
         server: &'a str,
         reason: &'a str,
     },
-    /// An entry of a former process, at a place that this version can't read.
+    /// An entry of a former process, which is not ours to take out, or at a place that this version can't read.
     EntryAbandoned {
         address: &'a str,
-        error: &'a str,
+        reason: &'a str,
     },
     /// A file with a certificate or a secret was replaced by one of no use.
     CredentialsUnusable {

@@ -34,7 +34,7 @@ fn sparse() -> Vec<Event<'static>> {
         Event::LeaseAtRisk { address: e, server: e, left: lasted },
         Event::LeaseExpired { address: e, server: e },
         Event::LeaveFailed { address: e, server: e, reason: e },
-        Event::EntryAbandoned { address: e, error: e },
+        Event::EntryAbandoned { address: e, reason: e },
         Event::Duplicate { address: e, reason: e },
         Event::DuplicateGone { address: e },
         Event::CredentialsUnusable { key: e, place: e, reason: e },

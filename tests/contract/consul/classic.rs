@@ -5,7 +5,7 @@ use crate::cases::until;
 use crate::common::{Outcome, address, listed};
 use crate::{Ground, unless_skipped};
 use std::time::{Duration, Instant};
-use swarm_agent::discovery::{Backend, BackendError, Claim, Scope};
+use swarm_agent::discovery::{Backend, BackendError, Claim, Release, Scope};
 use swarm_agent::model::Hold;
 use tokio::time::sleep;
 
@@ -83,7 +83,7 @@ async fn each_sees_the_others_entry_and_both_stay() -> Outcome {
         (Some("delete"), Some("10s"), Some(1_000_000))
     );
     // a mark of ours is no entry for a classic reader
-    backend.deregister(&address(OURS), hold.as_ref()).await?;
+    backend.deregister(&Release::new(&address(OURS), hold.as_ref())).await?;
     backend.mark_drained(&address(OURS), Some("kernel"), TTL).await?;
     assert_eq!(classic_list(&consul), [CLASSIC]);
     Ok(())
@@ -103,13 +103,13 @@ async fn on_one_key_a_classic_agent_that_comes_later_changes_nothing() -> Outcom
         assert_eq!((listed(&*backend).await, classic_list(&consul)), (vec![OURS.into()], vec![OURS.into()]));
         sleep(BEAT).await;
     }
-    backend.deregister(&address(OURS), hold.as_ref()).await?;
+    backend.deregister(&Release::new(&address(OURS), hold.as_ref())).await?;
     assert!(classic_list(&consul).is_empty(), "it goes with our session");
     let theirs = classic_beat(&consul, OURS);
     assert_ne!(Some(Hold(theirs)), first);
     assert_eq!(listed(&*backend).await, [OURS], "the classic agent lives on");
     // what is not ours any more is left alone
-    backend.deregister(&address(OURS), first.as_ref()).await?;
+    backend.deregister(&Release::new(&address(OURS), first.as_ref())).await?;
     assert_eq!(listed(&*backend).await, [OURS]);
     Ok(())
 }
@@ -149,7 +149,7 @@ async fn a_key_without_a_session_is_taken_over_and_then_ends_as_any() -> Outcome
             (&FLAGS.into(), hold.clone().map(|hold| hold.0))
         );
         assert_eq!(listed(&*backend).await, [OURS]);
-        backend.deregister(&address(OURS), hold.as_ref()).await?;
+        backend.deregister(&Release::new(&address(OURS), hold.as_ref())).await?;
         assert_eq!(consul.key(&key(OURS)), serde_json::Value::Null);
     }
     Ok(())
@@ -160,13 +160,13 @@ async fn only_what_says_our_address_and_is_held_by_nobody_is_taken_out() -> Outc
     let Some(consul) = unless_skipped(Consul::open(&Ground::near()).await)? else { return Ok(()) };
     let backend = consul.backend();
     assert!(consul.put(&key(OURS), OURS));
-    backend.deregister(&address(OURS), None).await?;
+    backend.deregister(&Release::new(&address(OURS), None)).await?;
     assert_eq!(consul.key(&key(OURS)), serde_json::Value::Null);
     assert!(consul.put(&key(OURS), CLASSIC));
-    backend.deregister(&address(OURS), None).await?;
+    backend.deregister(&Release::new(&address(OURS), None)).await?;
     assert_ne!(consul.key(&key(OURS)), serde_json::Value::Null);
     classic_beat(&consul, CLASSIC);
-    let error = backend.deregister(&address(CLASSIC), None).await.err().ok_or("it is out")?;
+    let error = backend.deregister(&Release::new(&address(CLASSIC), None)).await.err().ok_or("it is out")?;
     assert!(matches!(error, BackendError::Held { .. }), "{error}");
     Ok(())
 }

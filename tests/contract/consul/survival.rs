@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use swarm_agent::discovery::{Backend, BackendError, Claim, Scope, Seen};
+use swarm_agent::discovery::{Backend, BackendError, Claim, Release, Scope, Seen};
 use swarm_agent::model::{Hold, NodeRecord, Recorded};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -104,7 +104,7 @@ async fn a_record_lives_as_long_as_its_entry() -> Outcome {
         assert_eq!(consul.key("docker/swarm/records/10.0.0.1:2375"), key, "a beat writes nothing");
     }
     assert!(backend.list(Scope::All).await?.records.is_empty(), "nobody asked for them");
-    backend.deregister(&node, hold.as_ref()).await?;
+    backend.deregister(&Release::new(&node, hold.as_ref())).await?;
     assert_eq!(consul.ask("GET", "/v1/kv/docker/?recurse", "").status, 404, "nothing is left");
     Ok(())
 }
@@ -128,7 +128,7 @@ async fn an_entry_whose_answer_got_lost_is_no_foreign_one() -> Outcome {
     assert_eq!(consul.key(KEY)["Session"].as_str(), Some(session.0.as_str()));
     let sessions = consul.ask("GET", "/v1/session/list", "").json();
     assert_eq!(sessions.as_array().map(Vec::len), Some(1), "no session is left over: {sessions}");
-    backend.deregister(&address(NODE), None).await?;
+    backend.deregister(&Release::new(&address(NODE), None)).await?;
     assert!(listed(&*backend).await.is_empty(), "also without the hold");
     Ok(())
 }
@@ -268,7 +268,7 @@ async fn a_prefix_may_have_any_letters() -> Outcome {
     // the command finds it too
     let output = agent().args(["list", &url]).output()?;
     assert_eq!(String::from_utf8(output.stdout)?, format!("{NODE}\n"), "{}", String::from_utf8_lossy(&output.stderr));
-    backend.deregister(&address(NODE), hold.as_ref()).await?;
+    backend.deregister(&Release::new(&address(NODE), hold.as_ref())).await?;
     assert!(listed(&*backend).await.is_empty());
     Ok(())
 }

@@ -6,7 +6,7 @@ use crate::{Cluster, Subject};
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
-use swarm_agent::discovery::{Backend, Claim, Scope, Seen};
+use swarm_agent::discovery::{Backend, Claim, Release, Scope, Seen};
 use swarm_agent::model::AuthFiles;
 
 const NODE: &str = "10.0.0.1:2375";
@@ -60,8 +60,8 @@ async fn a_user_with_a_role_for_the_cluster_can_do_all_of_it() -> Outcome {
     backend.mark_drained(&other, None, TTL).await?;
     let sight = news(&*backend, Scope::All, first.position.as_ref()).await?;
     assert_eq!((sight.listing.nodes.len(), sight.listing.drained.len()), (1, 1));
-    backend.deregister(&node, hold.as_ref()).await?;
-    backend.deregister(&node, None).await?;
+    backend.deregister(&Release::new(&node, hold.as_ref())).await?;
+    backend.deregister(&Release::new(&node, None)).await?;
     assert!(listed(&*backend).await.is_empty());
     Ok(())
 }
@@ -129,7 +129,7 @@ async fn a_token_that_has_ended_is_replaced_in_the_same_call() -> Outcome {
     guarded.etcd.service().restart()?;
     let fresh = guarded.open("agent", &password);
     crate::cases::until(async || fresh.list(Scope::Active).await.is_ok(), "it answers").await;
-    backend.deregister(&node, hold.as_ref()).await?;
+    backend.deregister(&Release::new(&node, hold.as_ref())).await?;
     assert!(news(&*watcher, Scope::Active, sight.position.as_ref()).await?.listing.nodes.is_empty());
     Ok(())
 }

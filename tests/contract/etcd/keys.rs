@@ -4,7 +4,7 @@ use super::{Ground, Outcome, nodes, start};
 use crate::Subject;
 use crate::common::{TTL, address, listed, wait_for_list};
 use std::time::Duration;
-use swarm_agent::discovery::{Backend, BackendError, Claim, Scope};
+use swarm_agent::discovery::{Backend, BackendError, Claim, Release, Scope};
 use swarm_agent::model::Hold;
 
 const NODE: &str = "10.0.0.1:2375";
@@ -40,10 +40,10 @@ async fn who_left_an_address_does_not_take_out_the_entry_of_the_next_one_there()
     let (one, next) = (cluster.open(), cluster.open());
     let hold = beat(&*one, TTL, None).await?;
     beat(&*next, TTL, None).await?;
-    one.deregister(&address(NODE), Some(&hold)).await?;
+    one.deregister(&Release::new(&address(NODE), Some(&hold))).await?;
     assert_eq!(listed(&*next).await, [NODE]);
     // whoever has lost track of its lease has only the address
-    one.deregister(&address(NODE), None).await?;
+    one.deregister(&Release::new(&address(NODE), None)).await?;
     assert!(listed(&*next).await.is_empty());
     Ok(())
 }
@@ -55,9 +55,9 @@ async fn a_hold_of_another_service_or_of_a_lease_that_ended_is_as_good_as_none()
     for hold in ["0b47f5ae-3bd0", "7587846 180", ""] {
         beat(&*backend, TTL, Some(&Hold(hold.into()))).await?;
         assert_eq!(listed(&*backend).await, [NODE], "{hold}");
-        backend.deregister(&address(NODE), None).await?;
+        backend.deregister(&Release::new(&address(NODE), None)).await?;
     }
-    backend.deregister(&address(NODE), Some(&Hold("7587846 180".into()))).await?;
+    backend.deregister(&Release::new(&address(NODE), Some(&Hold("7587846 180".into())))).await?;
     Ok(())
 }
 
@@ -97,7 +97,7 @@ async fn beats_and_marks_leave_no_leases_behind() -> Outcome {
         backend.mark_drained(&address("10.0.0.2:2375"), Some("new kernel"), TTL).await?;
     }
     assert_eq!(stranger.leases()?, 2, "a mark has its own");
-    backend.deregister(&address(NODE), Some(&hold)).await?;
+    backend.deregister(&Release::new(&address(NODE), Some(&hold))).await?;
     assert_eq!(stranger.leases()?, 1);
     Ok(())
 }

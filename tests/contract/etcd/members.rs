@@ -7,7 +7,7 @@ use crate::{Cluster, Service};
 use std::error::Error;
 use std::net::SocketAddr;
 use std::time::Duration;
-use swarm_agent::discovery::{Claim, Scope};
+use swarm_agent::discovery::{Claim, Release, Scope};
 
 const NODE: &str = "10.0.0.1:2375";
 const OTHER: &str = "10.0.0.2:2375";
@@ -56,7 +56,7 @@ async fn the_entry_outlives_the_leader_and_the_very_next_beat_is_accepted() -> O
     assert_eq!(next, hold, "the lease lives on");
     assert_eq!(listed(&*backend).await, [NODE]);
     assert_eq!(listed(&*three.cluster().open()).await, [NODE], "also for who does not know of it");
-    backend.deregister(&node, hold.as_ref()).await?;
+    backend.deregister(&Release::new(&node, hold.as_ref())).await?;
     assert!(listed(&*backend).await.is_empty());
     Ok(())
 }
@@ -84,10 +84,11 @@ async fn who_gives_up_on_a_member_that_hangs_begins_with_another_one() -> Outcom
     let (backend, node) = (cluster.open(), address(NODE));
     let hold = backend.register(&Claim::new(&node, TTL)).await?;
     three.service(0).pause()?;
-    let given_up = tokio::time::timeout(Duration::from_secs(1), backend.deregister(&node, hold.as_ref())).await;
+    let given_up =
+        tokio::time::timeout(Duration::from_secs(1), backend.deregister(&Release::new(&node, hold.as_ref()))).await;
     assert!(given_up.is_err(), "{given_up:?}");
     // its share would be more than three times this
-    tokio::time::timeout(DEADLINE, backend.deregister(&node, hold.as_ref())).await??;
+    tokio::time::timeout(DEADLINE, backend.deregister(&Release::new(&node, hold.as_ref()))).await??;
     assert!(listed(&*backend).await.is_empty());
     Ok(())
 }

@@ -9,7 +9,7 @@ use crate::{Cluster, Ground};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
-use swarm_agent::discovery::Claim;
+use swarm_agent::discovery::{Claim, Release};
 use swarm_agent::model::TlsFiles;
 
 fn as_user(mut cluster: Cluster, user: &str, password: &Path) -> Cluster {
@@ -34,7 +34,7 @@ async fn what_a_user_registers_nobody_else_may_change_and_everybody_may_read() -
     let said = error.to_string();
     assert!(said.contains("to everybody (NoAuth); set discovery.auth.user and discovery.auth.password-file"), "{said}");
     assert!(said.contains(&server.address.to_string()), "{said}");
-    backend.deregister(&address(NODE), hold.as_ref()).await?;
+    backend.deregister(&Release::new(&address(NODE), hold.as_ref())).await?;
     assert!(listed(&*anybody).await.is_empty());
     Ok(())
 }
@@ -92,7 +92,7 @@ async fn over_tls_both_sides_show_who_they_are() -> Outcome {
     let hold = backend.register(&Claim::new(&address(NODE), TTL)).await?;
     assert_eq!(listed(&*backend).await, [NODE]);
     assert!(Raw::open(plan.address)?.get(&format!("/docker/swarm/nodes/{NODE}"))?.is_some());
-    backend.deregister(&address(NODE), hold.as_ref()).await?;
+    backend.deregister(&Release::new(&address(NODE), hold.as_ref())).await?;
     let (elsewhere, unknown) = (Folder::new(), Folder::new());
     let plain = Cluster { url: format!("zk://127.0.0.1:{port}").parse()?, way: way() };
     for (cluster, says) in [

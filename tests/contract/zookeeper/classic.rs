@@ -3,7 +3,7 @@
 use super::{NODE, nodes, start};
 use crate::Ground;
 use crate::common::{Outcome, TTL, address, agent, listed};
-use swarm_agent::discovery::{Claim, Scope};
+use swarm_agent::discovery::{Claim, Release, Scope};
 
 const CLASSIC: &str = "10.0.0.2:2375";
 
@@ -26,7 +26,7 @@ async fn a_classic_agent_and_ours_see_each_other() -> Outcome {
     let ours = classic.get(&format!("{folder}/{NODE}"))?.ok_or("no node")?;
     assert_eq!(ours.data, NODE.as_bytes());
     assert_ne!(ours.owner, 0, "it goes by itself");
-    backend.deregister(&address(NODE), hold.as_ref()).await?;
+    backend.deregister(&Release::new(&address(NODE), hold.as_ref())).await?;
     assert!(classic.get(&format!("{folder}/{NODE}"))?.is_none());
     let theirs = classic.get(&format!("{folder}/{CLASSIC}"))?.ok_or("no node")?;
     assert_eq!(theirs.owner, classic.session);

@@ -5,7 +5,7 @@ use crate::cases::until;
 use crate::common::{Outcome, TTL, address, drained, listed, wait_for_list};
 use crate::{Ground, Subject};
 use std::time::{Duration, Instant};
-use swarm_agent::discovery::{Backend, BackendError, Claim};
+use swarm_agent::discovery::{Backend, BackendError, Claim, Release};
 use swarm_agent::model::Hold;
 use tokio::time::sleep;
 
@@ -92,14 +92,14 @@ async fn the_session_outlives_the_process_until_it_is_told_to_leave() -> Outcome
     beat(&*second, TTL, &mut hold).await?;
     assert_eq!(hold, before, "it is the same session");
     assert_eq!(server.raw()?.get(&path)?.ok_or("no node")?.created, created, "and the same node");
-    second.deregister(&address(NODE), hold.as_ref()).await?;
+    second.deregister(&Release::new(&address(NODE), hold.as_ref())).await?;
     let held = hold.ok_or("no hold")?;
     assert!(super::Raw::of_hold(server.address, &held.0).is_err(), "the session has ended");
     // a process that did no beat yet may be told to leave, too
     let (third, mut hold) = (cluster.open(), None);
     beat(&*third, TTL, &mut hold).await?;
     drop(third);
-    cluster.open().deregister(&address(NODE), hold.as_ref()).await?;
+    cluster.open().deregister(&Release::new(&address(NODE), hold.as_ref())).await?;
     assert!(server.raw()?.get(&path)?.is_none());
     Ok(())
 }
@@ -139,7 +139,7 @@ async fn what_a_stranger_made_of_the_node_is_put_right() -> Outcome {
     raw.create(&path, NODE, false)?;
     beat(&*backend, TTL, &mut hold).await?;
     assert_eq!(raw.get(&path)?.ok_or("no node")?.owner, session(hold.as_ref()));
-    backend.deregister(&address(NODE), hold.as_ref()).await?;
+    backend.deregister(&Release::new(&address(NODE), hold.as_ref())).await?;
     raw.create(&path, NODE, false)?;
     raw.create(&format!("{path}/child"), "", false)?;
     let error = beat(&*backend, TTL, &mut None).await.err().ok_or("a beat")?;

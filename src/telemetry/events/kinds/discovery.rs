@@ -65,10 +65,13 @@ pub const LEAVE_FAILED: Declared =
 pub const ENTRY_ABANDONED: Declared =
     Kind::warning("entry-abandoned", "5c8927c9e83b4ba99d0cbb89561f26f4").means(Text {
         subject: "An entry of a former process is left to its ttl",
-        happened: "A former process noted where it had put @SWARM_AGENT_ADDRESS@, and this version can't read that: \
-                   @SWARM_AGENT_REASON@",
-        matters: "That entry may stay in its list for up to a ttl, although nothing renews it.",
-        remedy: "Nothing to do after a downgrade of the package. Otherwise look at /var/lib/swarm-agent/entries.json.",
+        happened: "A former process noted that it had put in @SWARM_AGENT_ADDRESS@, and that entry is neither resumed nor \
+                   taken out: @SWARM_AGENT_REASON@",
+        matters: "It may stay in its list for up to a ttl, although nothing renews it. Until then this host is not \
+                  registered under another address if the list says whose entry it is.",
+        remedy: "Nothing to do: that is so after a power cut if the host has another address since, on a copy of a \
+                 machine's disk, and after a downgrade of the package. Otherwise look at \
+                 /var/lib/swarm-agent/entries.json.",
     });
 
 pub const DUPLICATE: Declared = Kind::warning("duplicate", "5c64d5a8a2a94c37b3c0f5a1f42b6f0d").means(Text {

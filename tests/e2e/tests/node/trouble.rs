@@ -140,6 +140,11 @@ fn two_agents_on_one_host_do_not_fight_and_a_clone_stays_out_and_says_so() -> Te
     let own = format!("{}:2375", clone.ip());
     let config = node.read("/etc/swarm-agent/config.d/10-test.toml")?.replace(&address, &own);
     clone.write("/etc/swarm-agent/config.d/10-test.toml", config)?;
+    // a copy of a disk has also what the original wrote down
+    let kept = "/var/lib/swarm-agent/entries.json";
+    clone.write(kept, node.read(kept)?)?;
+    let lister = fleet.lister()?;
+    let begin = lister.wait_present(&address, 5 * SECOND)?;
     clone.ok(["systemctl", "start", "swarm-agent"])?;
     let why = format!("a machine with this one's id is registered at {address} already: host node");
     clone.wait_unit("swarm-agent.service", 20 * SECOND, |unit| unit.get("StatusText").contains(&why))?;
@@ -147,9 +152,13 @@ fn two_agents_on_one_host_do_not_fight_and_a_clone_stays_out_and_says_so() -> Te
         entry.field("SWARM_AGENT_EVENT").as_deref() == Some("duplicate") && entry.message().contains(&why)
     })?;
     assert!(!node.ok(["swarm-agent", "list"])?.contains(&own), "the clone is in the list");
+    // time enough to take something out
+    sleep(5 * SECOND);
+    assert_no_gap(&lister.finish_since(begin), &address, 5 * SECOND);
     let shown = node.ok(["swarm-agent", "list", "--long"])?;
     assert!(shown.lines().any(|line| line.starts_with(&address) && line.contains(" node ")), "{shown}");
     // who says that it is all right comes in
+    let lister = fleet.lister()?;
     clone.write("/etc/swarm-agent/config.d/20-test.toml", "[discovery]\nduplicates = \"allow\"\n")?;
     clone.ok(["systemctl", "reload", "swarm-agent"])?;
     lister.wait_present(&own, 10 * SECOND)?;
@@ -158,7 +167,6 @@ fn two_agents_on_one_host_do_not_fight_and_a_clone_stays_out_and_says_so() -> Te
     // with an id of its own, and what the original wrote down: that stays the original's
     clone.ok(["systemctl", "stop", "swarm-agent"])?;
     clone.write("/etc/machine-id", "5eed5eed5eed5eed5eed5eed5eed5eed\n")?;
-    let kept = "/var/lib/swarm-agent/entries.json";
     clone.write(kept, node.read(kept)?)?;
     clone.ok(["systemctl", "restart", "systemd-journald"])?;
     clone.ok(["systemctl", "start", "swarm-agent"])?;
