@@ -271,7 +271,11 @@ impl Backend for ConsulBackend {
 
     async fn watch(&self, scope: Scope, seen: Option<&Seen>) -> Result<Sight, BackendError> {
         let after = seen.filter(|_| !self.lost.load(Ordering::Relaxed)).and_then(after);
-        let looked = self.look(scope, after).await;
+        let looked = match after {
+            // a list of a folder that is empty takes two requests
+            None => self.within(self.look(scope, None)).await,
+            after => self.look(scope, after).await,
+        };
         self.lost.store(looked.is_err(), Ordering::Relaxed);
         let Keys { pairs, index } = looked?;
         Ok(Sight { listing: self.listing(pairs, scope), position: Some(position(after, index)) })

@@ -11,13 +11,27 @@ const APPLICATION: [u8; 16] =
 
 const MACHINE: &str = "/etc/machine-id";
 const BOOT: &str = "/proc/sys/kernel/random/boot_id";
+const PROCESSES: &str = "/proc/self/ns/pid";
+/// What that is outside of all containers; part of the kernel's interface (`linux/nsfs.h`).
+const ALL_PROCESSES: &str = "pid:[4026531836]";
 
 /// Fails on a machine that has no id yet, or whose id can't be read.
 pub fn identity() -> io::Result<HostIdentity> {
     let machine = fs::read_to_string(MACHINE)?;
     let boot = fs::read_to_string(BOOT)?;
+    let processes = fs::read_link(PROCESSES)?;
     let node = node_id(machine.trim()).ok_or_else(|| io::Error::other(format!("{MACHINE} holds no machine id")))?;
-    Ok(HostIdentity { node, boot: boot.trim().replace('-', "") })
+    Ok(HostIdentity { node, boot: boot_id(boot.trim(), &processes.to_string_lossy()) })
+}
+
+/// The kernel's, which a container shares with its host and with all others there: in one, together with its processes'
+/// namespace, that lives as long as its PID 1.
+fn boot_id(kernel: &str, processes: &str) -> String {
+    if processes == ALL_PROCESSES {
+        return kernel.replace('-', "");
+    }
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, kernel.as_bytes()), processes.as_bytes());
+    tag.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// As `sd_id128_get_machine_app_specific` has it: the machine's id is a secret of the machine, a keyed hash of it is not.
@@ -45,6 +59,16 @@ mod tests {
         assert_ne!(node_id("0123456789abcdef0123456789abcdee").as_ref(), Some(&id));
         assert_eq!((id.len(), id.contains("0123")), (32, false));
         assert_eq!(&id[12..13], "4");
+    }
+
+    #[test]
+    fn containers_of_one_host_have_boots_of_their_own() {
+        let kernel = "fec1cfd7-6901-4ee6-9bba-19f25da07125";
+        assert_eq!(boot_id(kernel, ALL_PROCESSES), "fec1cfd769014ee69bba19f25da07125");
+        let one = boot_id(kernel, "pid:[4026532201]");
+        assert_eq!((one.len(), &one), (32, &boot_id(kernel, "pid:[4026532201]")));
+        assert_ne!(one, boot_id(kernel, "pid:[4026532202]"));
+        assert_ne!(one, boot_id("0aae52f3-b200-427e-8e16-f73d5405c220", "pid:[4026532201]"));
     }
 
     #[test]

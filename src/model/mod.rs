@@ -60,7 +60,7 @@ pub use listing::{Entry, Listing, Unreadable};
 pub use moment::Moment;
 pub use network::{Interface, InterfaceAddress, NetworkView};
 pub use no_proxy::NoProxy;
-pub use node_record::{Duplicates, HostIdentity, NodeRecord, Recorded};
+pub use node_record::{Duplicates, HostIdentity, NodeRecord, RECORD_LIMIT, Recorded};
 pub use proxy::{ProxyCredentials, ProxyFault, ProxySetting, ProxySettings, ProxyUrl, Source, Sourced};
 pub use reach::{AdvertiseCheck, Answer, Finding, Reach, ReachFault};
 pub use readers::Readers;

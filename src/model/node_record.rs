@@ -11,7 +11,7 @@ pub struct NodeRecord {
     pub since: String,
     /// A hash of the machine's id that tells nothing of it: 32 hexadecimal digits.
     pub node: String,
-    /// The boot that the agent runs in: 32 hexadecimal digits.
+    /// The boot that the agent runs in, that of the container if it is in one: 32 hexadecimal digits.
     pub boot: String,
     /// What the engine calls itself.
     pub engine: String,

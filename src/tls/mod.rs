@@ -5,6 +5,8 @@ mod client;
 mod fault;
 pub mod files;
 mod renewed;
+mod turn;
 
 pub use client::{TlsClient, Unready};
 pub use renewed::Renewed;
+pub use turn::Turn;

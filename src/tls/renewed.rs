@@ -1,14 +1,12 @@
 //! What is made of files, and made anew when they change: certificates and tokens are renewed without a restart.
 
-use super::{TlsClient, Unready, files};
+use super::{TlsClient, Turn, Unready, files};
 use crate::model::{Secret, TlsFault, TlsFileFault, TlsFileProblem, TlsFiles};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
-use tokio::task::spawn_blocking;
-use tokio::time::timeout;
 use tracing::debug;
 
 /// Some small files of a local disk; a network's file system that takes longer has a problem.
@@ -21,8 +19,7 @@ pub type Source = (&'static str, PathBuf);
 
 pub struct Renewed<T> {
     work: Arc<Work<T>>,
-    /// Held while files are read: a file system that hangs shall not collect threads.
-    turn: Arc<tokio::sync::Mutex<()>>,
+    turn: Turn,
 }
 
 struct Work<T> {
@@ -50,7 +47,7 @@ impl<T: Send + Sync + 'static> Renewed<T> {
     /// `make` reads the sources, and may block.
     pub fn new(sources: Vec<Source>, make: impl Fn() -> Result<T, Unready> + Send + Sync + 'static) -> Self {
         let kept = Mutex::new(Kept { value: None, seen: Vec::new(), trouble: None });
-        Self { work: Arc::new(Work { sources, make: Box::new(make), kept }), turn: Arc::default() }
+        Self { work: Arc::new(Work { sources, make: Box::new(make), kept }), turn: Turn::default() }
     }
 
     /// Of the files as they are now. Files that are of no use change nothing: what was made before stays in use, and
@@ -72,17 +69,8 @@ impl<T: Send + Sync + 'static> Renewed<T> {
     }
 
     async fn look(&self) {
-        let look = async {
-            let turn = Arc::clone(&self.turn).lock_owned().await;
-            let work = Arc::clone(&self.work);
-            let looking = spawn_blocking(move || {
-                let _turn = turn;
-                work.look();
-            });
-            looking.await.map_err(|error| error.to_string())
-        };
-        let late = || Err(format!("no answer within {}", humantime::format_duration(LIMIT)));
-        if let Err(why) = timeout(LIMIT, look).await.unwrap_or_else(|_| late()) {
+        let work = Arc::clone(&self.work);
+        if let Err(why) = self.turn.take(LIMIT, move || work.look()).await {
             self.work.trouble(self.work.unread(why));
         }
     }

@@ -5,17 +5,22 @@ use super::members::Member;
 use super::wire::Authenticated;
 use crate::discovery::BackendError;
 use crate::model::{AuthFiles, AuthNames};
-use crate::tls::files;
+use crate::tls::{Turn, files};
 use reqwest::header::HeaderValue;
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 pub struct Login {
     user: Option<User>,
     names: AuthNames,
     pass: Mutex<Option<Pass>>,
+    turn: Turn,
 }
+
+/// Of a password file; a network's file system that takes longer has a problem.
+const READ_LIMIT: Duration = Duration::from_secs(2);
 
 struct User {
     name: String,
@@ -40,7 +45,7 @@ impl Login {
             (Some(_), None) => return useless(names.user, names.password),
             (None, Some(_)) => return useless(names.password, names.user),
         };
-        Ok(Self { user, names, pass: Mutex::new(None) })
+        Ok(Self { user, names, pass: Mutex::new(None), turn: Turn::default() })
     }
 
     /// Asks with what was good the last time; if that has ended, once more with a new one. `place` is where all of it
@@ -130,10 +135,10 @@ impl Login {
     /// Anew each time: it may have been changed.
     async fn read(&self, path: PathBuf) -> Result<String, BackendError> {
         let (setting, file) = (self.names.password, path.clone());
-        match tokio::task::spawn_blocking(move || files::secret(setting, &file)).await {
+        match self.turn.take(READ_LIMIT, move || files::secret(setting, &file)).await {
             Ok(Ok(secret)) => Ok(secret.expose().to_owned()),
             Ok(Err(fault)) => Err(BackendError::Credentials(fault)),
-            Err(panicked) => Err(BackendError::File { path, cause: panicked.to_string() }),
+            Err(cause) => Err(BackendError::File { path, cause }),
         }
     }
 }

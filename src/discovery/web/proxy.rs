@@ -6,7 +6,7 @@ use super::super::BackendError;
 use super::cause;
 use crate::model::{Destination, ProxyCredentials, ProxyFault, ProxySettings, ProxyUrl, Source, Timeouts};
 use crate::policy::proxy::{Choice, Rule, choose};
-use crate::tls::files;
+use crate::tls::{Turn, files};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{ClientBuilder, Proxy, Response, Url};
@@ -17,7 +17,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 /// Besides the time for the request: a loop must turn before the watchdog takes it for stuck.
 const READ_LIMIT: Duration = Duration::from_secs(3);
@@ -28,6 +28,7 @@ pub struct Proxies {
     settings: Arc<ProxySettings>,
     /// As the file had them last. Read by the client whenever it makes a connection.
     known: Arc<Known>,
+    turn: Turn,
     timeouts: Timeouts,
 }
 
@@ -51,7 +52,7 @@ struct Through {
 
 impl Proxies {
     pub fn new(settings: &ProxySettings, timeouts: Timeouts) -> Self {
-        Self { settings: Arc::new(settings.clone()), known: Arc::default(), timeouts }
+        Self { settings: Arc::new(settings.clone()), known: Arc::default(), turn: Turn::default(), timeouts }
     }
 
     /// Lets a client take these ways and no others.
@@ -79,7 +80,7 @@ impl Proxies {
             return Err(through.error(ProxyFault::V6(through.to.to_string())));
         }
         if let Some(path) = &self.settings.credentials {
-            let fresh = read(path).await.map_err(|problem| {
+            let fresh = read(&self.turn, path).await.map_err(|problem| {
                 let path = path.clone();
                 through.error(ProxyFault::CredentialsFile { path, problem })
             })?;
@@ -114,16 +115,14 @@ fn target(proxy: &ProxyUrl, credentials: Option<&ProxyCredentials>) -> Option<Ur
 }
 
 /// Off the runtime: the file may lie on a disk that hangs.
-async fn read(path: &Path) -> Result<ProxyCredentials, String> {
+async fn read(turn: &Turn, path: &Path) -> Result<ProxyCredentials, String> {
     let path = path.to_owned();
-    let reading = tokio::task::spawn_blocking(move || files::secret("proxy.credentials-file", &path));
-    match timeout(READ_LIMIT, reading).await {
-        Ok(Ok(Ok(line))) => {
+    match turn.take(READ_LIMIT, move || files::secret("proxy.credentials-file", &path)).await {
+        Ok(Ok(line)) => {
             ProxyCredentials::of_line(line.expose()).ok_or_else(|| "does not have one line, user:password".to_owned())
         }
-        Ok(Ok(Err(fault))) => Err(fault.problem.to_string()),
-        Ok(Err(panicked)) => Err(format!("can't be read: {panicked}")),
-        Err(_) => Err(format!("can't be read within {} s", READ_LIMIT.as_secs())),
+        Ok(Err(fault)) => Err(fault.problem.to_string()),
+        Err(why) => Err(format!("can't be read: {why}")),
     }
 }
 

@@ -81,9 +81,14 @@ impl Connection {
             expected.push(xid);
         }
         self.send(&bytes).await?;
-        let mut replies = Vec::with_capacity(ops.len());
+        let (mut replies, mut length) = (Vec::with_capacity(ops.len()), 0);
         for xid in expected {
-            replies.push(self.reply(xid).await?);
+            let reply = self.reply(xid).await?;
+            length += reply.body.len();
+            if length > LIMIT {
+                return Err(Broken::Garbled("what was asked for at once is too long"));
+            }
+            replies.push(reply);
         }
         Ok(replies)
     }

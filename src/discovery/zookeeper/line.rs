@@ -51,6 +51,11 @@ impl Line {
         self.servers.name(self.next)
     }
 
+    /// How long one attempt may take.
+    pub fn patience(&self) -> Duration {
+        self.servers.total()
+    }
+
     pub fn is_connected(&self) -> bool {
         self.connection.is_some()
     }
@@ -187,10 +192,14 @@ impl Line {
     }
 
     async fn exchange(&mut self, mut connection: Connection, ops: &[Op], bound: Instant) -> Outcome {
+        // until there is an answer, so that one who is not waited for any more counts as gone, too
+        let here = self.next;
+        self.next = self.behind(here);
         let fault = match timeout_at(bound, connection.exchange(ops)).await {
             Ok(Ok(replies)) => {
                 self.seen = connection.seen;
                 self.heard = Instant::now();
+                self.next = here;
                 let failed = |failure| replies.iter().any(|reply| reply.code == failure);
                 if !failed(code::SESSION_EXPIRED) && !failed(code::SESSION_MOVED) {
                     self.connection = Some(connection);
@@ -202,6 +211,7 @@ impl Line {
             Ok(Err(trouble)) => broken(&connection.server, &trouble).into(),
             Err(_) => self.servers.late(&connection.server).into(),
         };
+        self.next = here;
         Outcome::Failed(self.gone(fault))
     }
 
@@ -209,8 +219,13 @@ impl Line {
     fn gone(&mut self, fault: Fault) -> Fault {
         match fault {
             Fault::Expired => self.ticket = None,
-            Fault::Failed(_) => self.next = (self.next + 1) % self.servers.count(),
+            Fault::Failed(_) => self.next = self.behind(self.next),
         }
         fault
+    }
+
+    /// The server that is asked after this one.
+    fn behind(&self, index: usize) -> usize {
+        (index + 1) % self.servers.count()
     }
 }

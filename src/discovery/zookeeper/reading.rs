@@ -5,12 +5,15 @@ use super::fault::Fault;
 use super::line::Line;
 use super::wire::{Op, code};
 use crate::discovery::{BackendError, Listing, Position, Seen, Sight};
-use crate::model::Entry;
+use crate::model::{Entry, RECORD_LIMIT};
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// The data of so many nodes is asked for at once.
 const BATCH: usize = 200;
+
+/// Records and reasons are shorter. What is longer is none of ours, and is not kept.
+const CONTENT_LIMIT: usize = RECORD_LIMIT;
 
 pub struct Folders {
     pub nodes: String,
@@ -113,7 +116,10 @@ impl Look {
             for (name, reply) in names.iter().zip(&replies) {
                 match reply.code {
                     code::OK => {
-                        let (data, stat) = data(reply).ok_or_else(|| line.garbled())?;
+                        let (mut data, stat) = data(reply).ok_or_else(|| line.garbled())?;
+                        if data.len() > CONTENT_LIMIT {
+                            data = Vec::new();
+                        }
                         contents.push(Content { name: name.clone(), data, changed: stat.changed });
                     }
                     code::NO_NODE => {}

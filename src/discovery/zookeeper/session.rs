@@ -85,7 +85,8 @@ impl Kept {
         if Instant::now() + granted > self.until {
             return pace;
         }
-        match self.line.ask_one(Op::Ping, Instant::now() + pace).await {
+        // not longer than a beat would: it waits for its turn meanwhile
+        match self.line.ask_one(Op::Ping, Instant::now() + pace.min(self.line.patience())).await {
             Ok(_) => self.line.pace(),
             // the next beat begins a new one
             Err(Fault::Expired) => pace,

@@ -5,9 +5,12 @@ use super::server::{Plan, cluster, serves, until_it_answers};
 use crate::Ground;
 use crate::cases::until;
 use crate::common::{Outcome, TTL, address, listed};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
-use swarm_agent::discovery::Claim;
-use tokio::time::sleep;
+use swarm_agent::discovery::{Claim, Release};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::time::{sleep, timeout};
 
 #[tokio::test]
 async fn an_entry_outlives_its_server_without_a_beat_and_no_quorum_is_explained() -> Outcome {
@@ -53,5 +56,49 @@ async fn an_entry_outlives_its_server_without_a_beat_and_no_quorum_is_explained(
         "the server that is left says that it is alone",
     )
     .await;
+    Ok(())
+}
+
+/// Greets whoever comes, and says nothing more: what a real server does when it hangs between the two.
+async fn greeter() -> std::io::Result<(SocketAddr, tokio::task::JoinHandle<()>)> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let greeting = async move {
+        let mut guests = Vec::new();
+        while let Ok((mut guest, _)) = listener.accept().await {
+            let mut length = [0; 4];
+            if guest.read_exact(&mut length).await.is_err() {
+                continue;
+            }
+            let mut hello = vec![0; u32::from_be_bytes(length) as usize];
+            let mut welcome = 36_i32.to_be_bytes().to_vec();
+            welcome.extend(0_i32.to_be_bytes());
+            welcome.extend(10_000_i32.to_be_bytes());
+            welcome.extend(77_i64.to_be_bytes());
+            welcome.extend(16_i32.to_be_bytes());
+            welcome.extend([7; 16]);
+            if guest.read_exact(&mut hello).await.is_ok() && guest.write_all(&welcome).await.is_ok() {
+                guests.push(guest);
+            }
+        }
+    };
+    Ok((address, tokio::spawn(greeting)))
+}
+
+#[tokio::test]
+async fn one_that_hangs_behind_its_greeting_costs_one_attempt() -> Outcome {
+    let ground = Ground::near();
+    let zookeeper = super::start(&ground).await?;
+    let (silent, greeting) = greeter().await?;
+    let all = cluster(&[silent, zookeeper.address], "team/silent");
+    // each begins at a server of its own choice; whoever stops has less patience than a beat
+    for _ in 0..6 {
+        let (backend, node) = (all.open(), address(NODE));
+        let release = Release::new(&node, None);
+        if timeout(Duration::from_millis(500), backend.deregister(&release)).await.is_err() {
+            timeout(Duration::from_secs(3), backend.deregister(&release)).await??;
+        }
+    }
+    greeting.abort();
     Ok(())
 }

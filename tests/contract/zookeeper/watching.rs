@@ -1,13 +1,37 @@
 //! Readers.
 
 use super::{NODE, nodes, start};
-use crate::Ground;
-use crate::common::{DEADLINE, Outcome, TTL, address};
+use crate::common::{DEADLINE, Outcome, TTL, address, listed};
+use crate::{Ground, Subject};
 use std::time::{Duration, Instant};
 use swarm_agent::discovery::{Claim, Scope, Seen, Sight};
 
 fn drained(sight: &Sight) -> Vec<String> {
     sight.listing.drained.iter().map(ToString::to_string).collect()
+}
+
+/// Anybody may write as much as the server takes beside the entries.
+#[tokio::test]
+async fn what_is_far_too_long_beside_the_entries_is_not_kept() -> Outcome {
+    let zookeeper = start(&Ground::near()).await?;
+    let cluster = zookeeper.new_cluster().await;
+    let (backend, mut raw) = (cluster.open(), zookeeper.raw()?);
+    backend.register(&Claim::new(&address(NODE), TTL)).await?;
+    let root = nodes(&cluster).trim_end_matches("/nodes").to_owned();
+    let long = "x".repeat(900 << 10);
+    for folder in ["drained", "records"] {
+        raw.folder(&format!("{root}/{folder}"))?;
+        raw.create(&format!("{root}/{folder}/10.0.0.9:1"), &long, false)?;
+    }
+    assert_eq!(drained(&backend.watch(Scope::All, None).await?), ["10.0.0.9:1  drained"]);
+    assert_eq!(backend.list(Scope::Records).await?.records, []);
+    for node in 10..30 {
+        raw.create(&format!("{root}/records/10.0.0.{node}:1"), &long, false)?;
+    }
+    let error = backend.list(Scope::Records).await.err().ok_or("17 MB are read")?;
+    assert!(error.to_string().ends_with("what was asked for at once is too long"), "{error}");
+    assert_eq!(listed(&*backend).await, [NODE]);
+    Ok(())
 }
 
 #[tokio::test]
