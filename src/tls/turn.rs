@@ -48,7 +48,8 @@ mod tests {
         assert!(seen.recv().is_err(), "it was not begun");
         drop(release);
         assert_eq!(turn.take(Duration::from_secs(60), || 7).await, Ok(7));
-        assert!(turn.take(limit, || panic!("on purpose")).await.map(|()| ()).is_err());
+        let panicked: Result<(), _> = turn.take(limit, || panic!("on purpose")).await;
+        assert!(panicked.is_err());
         assert_eq!(turn.take(limit, || 8).await, Ok(8), "a panic is no end");
     }
 }
