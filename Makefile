@@ -52,7 +52,8 @@ check-steps:
 	@$(STEP) 'unit tests' cargo test --workspace --lib --bins --locked -- --quiet
 	@$(STEP) 'units: systemd-analyze' scripts/check-units
 	@$(STEP) 'catalog: journalctl' scripts/check-catalog
-	@$(STEP) 'polkit rule' duk packaging/polkit/test/polkit.js packaging/polkit/50-swarm-agent.rules packaging/polkit/test/cases.js
+	@$(STEP) 'polkit rule' duk packaging/polkit/test/polkit.js packaging/polkit/50-swarm-agent.rules packaging/polkit/test/decide.js packaging/polkit/test/cases.js
+	@$(STEP) 'polkit rule for containerd' duk packaging/polkit/test/polkit.js packaging/polkit/60-swarm-agent-containerd.rules packaging/polkit/test/decide.js packaging/polkit/test/containerd.js
 	@$(STEP) 'shell scripts' shellcheck .ci/run scripts/* debian/swarm-agent.prerm debian/swarm-agent.postrm
 
 .PHONY: test

@@ -1,6 +1,8 @@
 //! The channels between the tasks, for as long as the agent runs: tasks come and go with reloads.
 
-use crate::model::{AddressState, Drain, HostIdentity, Hosting, Reach, Reading, Standing, Tenure, UnitView};
+use crate::model::{
+    AddressState, Drain, HostIdentity, Hosting, Reach, Reading, Standing, Supervised, Tenure, UnitView,
+};
 use crate::service::Outlook;
 use crate::service::beat::Beats;
 use crate::service::clock::Clock;
@@ -18,6 +20,7 @@ use tokio::time::Instant;
 pub struct Board {
     pub units: watch::Sender<UnitView>,
     pub outlook: watch::Sender<Outlook>,
+    pub supervised: watch::Sender<Supervised>,
     pub address: watch::Sender<AddressState>,
     pub reach: watch::Sender<Option<Reach>>,
     pub standing: watch::Sender<Standing>,
@@ -45,6 +48,7 @@ impl Board {
         Self {
             units: watch::Sender::new(unasked()),
             outlook: watch::Sender::new(Outlook::undecided()),
+            supervised: watch::Sender::new(Supervised::nothing()),
             address: watch::Sender::new(AddressState::Unknown),
             reach: watch::Sender::new(None),
             standing: watch::Sender::new(Standing::none()),
@@ -66,6 +70,7 @@ impl Board {
     pub fn reporter(&self, watchdog_timeout: Option<Duration>) -> Reporter {
         Reporter {
             outlook: self.outlook.subscribe(),
+            supervised: self.supervised.subscribe(),
             units: self.units.subscribe(),
             address: self.address.subscribe(),
             reach: self.reach.subscribe(),

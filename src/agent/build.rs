@@ -95,6 +95,7 @@ pub fn status(server: String, notifier: &Arc<dyn Notifier>, restraint: &Restrain
         notifier: Arc::clone(notifier),
         server,
         outlook: board.outlook.subscribe(),
+        supervised: board.supervised.subscribe(),
         standing: board.standing.subscribe(),
         reach: board.reach.subscribe(),
         hosting: board.hosting.subscribe(),

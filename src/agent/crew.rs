@@ -6,13 +6,14 @@ use super::build::{self, Legacy};
 use super::embedded::{self, OwnServer};
 use super::plan::Part;
 use super::tasks::{Task, Tasks};
-use super::{AgentError, Launch};
+use super::{AgentError, Launch, repair};
 use crate::config::settings::AgentSettings;
 use crate::model::{Discovery, DiscoveryUrl, HeldEntry, Hosting, TokenUrl};
 use crate::service::embedded::Embedded;
 use crate::service::identity::Identified;
 use crate::service::readings::Readings;
 use crate::service::registrar::{Farewell, Site};
+use crate::service::repairer::Tools;
 use crate::systemd::UnitSource;
 use crate::systemd::notify::{Notifier, watchdog_timeout};
 use crate::systemd::sockets::{self, KeptSockets};
@@ -22,6 +23,7 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub struct Crew {
@@ -36,6 +38,8 @@ pub struct Crew {
     own: Option<TokenUrl>,
     /// The engine's unit, over one connection for those who look at it.
     units: Arc<dyn UnitSource>,
+    /// What the repairer works with.
+    pub tools: watch::Sender<Tools>,
     embedded: Option<Task<()>>,
     supervisor: Option<Task<()>>,
     prober: Option<Task<()>>,
@@ -60,6 +64,7 @@ struct Prepared {
 
 impl Crew {
     pub fn new(launch: &Launch, notifier: &Arc<dyn Notifier>) -> Self {
+        let units = build::unit(&launch.loaded.settings.engine);
         Self {
             tasks: Tasks::default(),
             board: Board::new(
@@ -71,7 +76,8 @@ impl Crew {
             restraint: launch.restraint.clone(),
             kept: KeptSockets::passed(),
             own: None,
-            units: build::unit(&launch.loaded.settings.engine),
+            tools: watch::Sender::new(repair::tools(&launch.loaded.settings, &units)),
+            units,
             embedded: None,
             supervisor: None,
             prober: None,
@@ -106,6 +112,7 @@ impl Crew {
                     let prober = build::prober(&settings.engine, &self.units, &self.board);
                     self.prober = Some(self.tasks.spawn("prober", |stop| prober.run(stop)));
                 }
+                Part::Repair => drop(self.tools.send_replace(repair::tools(settings, &self.units))),
                 Part::Locator => {
                     let locator = build::locator(&settings.discovery, &self.board);
                     self.locator = Some(self.tasks.spawn("locator", |stop| locator.run(stop)));

@@ -6,6 +6,7 @@ mod build;
 mod crew;
 mod embedded;
 mod plan;
+mod repair;
 mod signals;
 mod tasks;
 
@@ -106,8 +107,11 @@ impl Agent {
         let drainer = drainer(&launch.loaded.settings, &crew.board, drain_orders);
         crew.add("drainer", |stop| drainer.run(stop));
         crew.apply(&launch.loaded.settings, &plan::everything()).await?;
+        let (resets, reset_orders) = mpsc::channel(ORDERS);
+        let repairer = repair::repairer(&launch.loaded.settings, crew.tools.subscribe(), reset_orders, &crew.board);
+        crew.add("repairer", |stop| repairer.run(stop));
         let own_uid = nix::unistd::geteuid().as_raw();
-        let desk = Desk { reloads, drains, readings: crew.readings(), own_uid };
+        let desk = Desk { reloads, drains, resets, readings: crew.readings(), own_uid };
         let api = Api { socket: launch.api_socket, desk, beat: crew.board.beats.add("api") };
         let watchdog =
             Watchdog { notifier: Arc::clone(&notifier), beats: crew.board.beats.clone(), timeout: watchdog_timeout() };

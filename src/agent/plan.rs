@@ -10,6 +10,8 @@ pub enum Part {
     Embedded,
     Supervisor,
     Prober,
+    /// What the repairer works with; the repairer itself goes on.
+    Repair,
     Locator,
     Verifier,
     /// Looks whether the node is the only one of its kind.
@@ -36,7 +38,8 @@ pub enum Effect {
 /// A key that is not listed would need a restart, and `every_key_has_its_effect` fails.
 pub fn effect(key: &str) -> Effect {
     use Part::{
-        Credentials, Embedded, Exposer, Identity, Locator, Log, Marker, Prober, Registrar, Status, Supervisor, Verifier,
+        Credentials, Embedded, Exposer, Identity, Locator, Log, Marker, Prober, Registrar, Repair, Status, Supervisor,
+        Verifier,
     };
     Effect::Parts(match key {
         "agent.log-level" => &[Log],
@@ -56,8 +59,16 @@ pub fn effect(key: &str) -> Effect {
         "proxy.http" | "proxy.https" | "proxy.no-proxy" | "proxy.credentials-file" => &[Identity, Registrar, Marker],
         // it was for the first registration of this process
         "discovery.delay" => &[],
-        "engine.unit" => &[Supervisor, Prober],
-        "engine.socket" | "engine.grace" | "engine.probe-interval" | "engine.probe-timeout" => &[Prober],
+        "engine.unit" => &[Supervisor, Prober, Repair],
+        "engine.socket" => &[Prober, Repair],
+        "supervision.mode"
+        | "supervision.restarts"
+        | "supervision.window"
+        | "supervision.cooldown"
+        | "supervision.when-containers-at-risk"
+        | "supervision.containerd"
+        | "supervision.containerd-unit" => &[Repair],
+        "engine.grace" | "engine.probe-interval" | "engine.probe-timeout" => &[Prober],
         "engine.tls-ca" | "engine.tls-cert" | "engine.tls-key" => &[Verifier],
         "engine.healthy-after" | "engine.unhealthy-after" => &[Prober],
         "status.metrics-listen" => &[Exposer],
@@ -88,9 +99,23 @@ pub fn parts<'k>(changed: impl IntoIterator<Item = &'k str>) -> BTreeSet<Part> {
 /// For a start: a reload from nothing.
 pub fn everything() -> BTreeSet<Part> {
     use Part::{Credentials, Embedded, Exposer, Identity, Locator, Log};
-    use Part::{Marker, Prober, Registrar, Status, Supervisor, Verifier};
-    [Log, Embedded, Supervisor, Prober, Locator, Verifier, Identity, Registrar, Credentials, Marker, Status, Exposer]
-        .into()
+    use Part::{Marker, Prober, Registrar, Repair, Status, Supervisor, Verifier};
+    [
+        Log,
+        Embedded,
+        Supervisor,
+        Prober,
+        Repair,
+        Locator,
+        Verifier,
+        Identity,
+        Registrar,
+        Credentials,
+        Marker,
+        Status,
+        Exposer,
+    ]
+    .into()
 }
 
 #[cfg(test)]

@@ -4,13 +4,14 @@ use super::config_args::ConfigArgs;
 use super::credential_args;
 use super::exit::{self, Failure};
 use super::{connect, explain};
-use crate::config::settings::DiscoverySettings;
+use crate::config::settings::{AgentSettings, DiscoverySettings};
 use crate::config::{ConfigError, ConfigErrors, Merged, Sources, load_agent, load_server};
 use crate::model::Discovery;
 use crate::policy::checkup::{Finding, Grade};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use std::io::Write;
+use std::path::Path;
 
 /// Check the configuration and say what is wrong with it
 #[derive(Args)]
@@ -114,8 +115,29 @@ fn check_agent(sources: &Sources, connect: bool) -> Result<Result<Report, Config
         Err(errors) => return Ok(Err(errors)),
     };
     let findings = if connect { Some(super::runtime()?.block_on(connect::agent(&loaded.settings))) } else { None };
-    let (notices, warning) = (explain::notices(&loaded), exposed(&loaded.settings.discovery));
+    let (mut notices, warning) = (explain::notices(&loaded), exposed(&loaded.settings.discovery));
+    notices.extend(no_rule(&loaded.settings));
     Ok(Ok(Report { merged: loaded.merged, notices, warning, findings }))
+}
+
+/// Where polkit looks for rules, and the one that the agent needs to restart containerd.
+const RULES: [&str; 2] = ["/etc/polkit-1/rules.d", "/usr/share/polkit-1/rules.d"];
+const RULE: &str = "60-swarm-agent-containerd.rules";
+
+fn no_rule(settings: &AgentSettings) -> Option<String> {
+    let there = |folder: &&str| match Path::new(folder).join(RULE).try_exists() {
+        Ok(there) => there,
+        // a folder that only root and polkit may read
+        Err(error) => error.kind() == std::io::ErrorKind::PermissionDenied,
+    };
+    let missing = settings.supervision.runtime && !RULES.iter().any(there);
+    missing.then(|| {
+        format!(
+            "supervision.containerd = \"restart\" has no effect: the agent needs a polkit rule for it, which is installed by \
+             hand: cp /usr/share/swarm-agent/{RULE} {}/",
+            RULES[0]
+        )
+    })
 }
 
 fn exposed(settings: &DiscoverySettings) -> Option<String> {

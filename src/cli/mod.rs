@@ -28,6 +28,7 @@ mod status;
 mod table;
 mod token;
 mod watch;
+mod why;
 mod words;
 
 use crate::model::Timeouts;
@@ -53,6 +54,7 @@ enum Command {
     Run(run::Run),
     Serve(serve::Serve),
     Status(status::Status),
+    Why(why::Why),
     Drain(drain::Drain),
     Undrain(drain::Undrain),
     Metrics(metrics::Metrics),
@@ -75,6 +77,7 @@ pub fn main() -> ExitCode {
             Command::Run(run) => run.run(&cli.log),
             Command::Serve(serve) => serve.run(&cli.log),
             Command::Status(status) => status.run(),
+            Command::Why(why) => why.run(),
             Command::Drain(drain) => drain.run(),
             Command::Undrain(undrain) => undrain.run(),
             Command::Metrics(metrics) => metrics.run(),

@@ -101,11 +101,18 @@ pub const TABLES: &[(&str, &str)] = &[
     ("discovery.auth", "who this host is to the discovery service; the secrets are in files"),
     ("proxy", "the way out to the discovery service, for this agent and its commands; not the engine's own"),
     ("engine", "the Docker Engine of this host, and when it counts as working"),
+    ("supervision", "when the agent restarts an engine that has failed or hangs"),
     ("status", "who may look at the agent, and how"),
     ("server", "the discovery server (`swarm-agent serve`)"),
 ];
 
 pub const LOG_LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
+
+pub const SUPERVISION_MODES: &[&str] = &["enforce", "dry-run", "off"];
+
+pub const AT_RISK: &[&str] = &["refuse", "restart"];
+
+pub const CONTAINERD: &[&str] = &["report", "restart"];
 
 pub const ADVERTISE_CHECKS: &[&str] = &["warn", "require", "off"];
 

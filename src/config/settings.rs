@@ -1,7 +1,9 @@
 //! Validated settings: what the rest of the program sees of the configuration.
 
 use crate::model::permission::Rules;
-use crate::model::{Advertise, AdvertiseCheck, Discovery, Duplicates, Readers, ServerFiles, TlsFiles, WayOut};
+use crate::model::{
+    Advertise, AdvertiseCheck, Discovery, Duplicates, Readers, ServerFiles, SupervisionSettings, TlsFiles, WayOut,
+};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,6 +18,9 @@ pub struct AgentSettings {
     pub state_directory: PathBuf,
     pub discovery: DiscoverySettings,
     pub engine: EngineSettings,
+    pub supervision: SupervisionSettings,
+    /// `supervision.containerd-unit`
+    pub containerd_unit: String,
     pub status: StatusSettings,
 }
 

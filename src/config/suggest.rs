@@ -90,7 +90,8 @@ mod tests {
             assert_eq!(key(written).map(|k| k.path), meant, "{written}");
         }
         assert_eq!(table("discvery"), Some("discovery"));
-        assert_eq!(table("supervision"), None);
+        assert_eq!(table("supervision"), Some("supervision"));
+        assert_eq!(table("logging"), None);
         assert_eq!(table("discovery.tsl"), Some("discovery.tls"));
         for (written, meant) in [
             ("SWARM_AGENT_DISCOVERY_TLL", Some("discovery.ttl")),

@@ -11,7 +11,10 @@ use super::sources::Sources;
 use super::tokens;
 use super::value::{FromValue, short};
 use crate::model::permission::Rules;
-use crate::model::{ClientFiles, Discovery, DiscoveryUrl, ServerFiles, Timeouts, TlsFiles, TlsNames, WayOut};
+use crate::model::{
+    ClientFiles, Discovery, DiscoveryUrl, MayRestart, ServerFiles, SupervisionSettings, Timeouts, TlsFiles, TlsNames,
+    WayOut,
+};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -62,12 +65,14 @@ impl Merged {
 }
 
 fn agent(b: &mut Builder<'_>) -> Option<AgentSettings> {
-    let (discovery, engine, status) = (discovery(b), engine(b), status(b));
+    let (discovery, engine, supervision, status) = (discovery(b), engine(b), supervision(b), status(b));
     Some(AgentSettings {
         log_level: b.take("agent.log-level")?,
         state_directory: b.take("agent.state-directory")?,
         discovery: discovery?,
         engine: engine?,
+        supervision: supervision?,
+        containerd_unit: b.take("supervision.containerd-unit")?,
         status: status?,
     })
 }
@@ -93,6 +98,19 @@ fn discovery(b: &mut Builder<'_>) -> Option<DiscoverySettings> {
         ttl: b.take("discovery.ttl")?,
         delay: b.take("discovery.delay")?,
         way: WayOut { tls, auth, proxy: proxy::settings(b.merged), ..WayOut::direct(timeouts) },
+    })
+}
+
+fn supervision(b: &mut Builder<'_>) -> Option<SupervisionSettings> {
+    b.check_greater("supervision.window", "supervision.cooldown");
+    let may = |key| b.merged.get(key).map(|MayRestart(may)| may);
+    Some(SupervisionSettings {
+        mode: b.merged.get("supervision.mode")?,
+        budget: usize::try_from(b.merged.get::<u32>("supervision.restarts")?).ok()?,
+        window: b.merged.get("supervision.window")?,
+        cooldown: b.merged.get("supervision.cooldown")?,
+        despite_containers: may("supervision.when-containers-at-risk")?,
+        runtime: may("supervision.containerd")?,
     })
 }
 

@@ -6,7 +6,10 @@ use crate::model::advertise::AdvertiseError;
 use crate::model::discovery_url::DiscoveryUrlError;
 use crate::model::no_proxy::NoProxyError;
 use crate::model::proxy::ProxyUrlError;
-use crate::model::{Advertise, AdvertiseCheck, CREDENTIAL, Discovery, Duplicates, NoProxy, ProxySetting, Readers};
+use crate::model::{
+    Advertise, AdvertiseCheck, CREDENTIAL, Discovery, Duplicates, MayRestart, NoProxy, ProxySetting, Readers,
+    SupervisionMode,
+};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -332,7 +335,7 @@ macro_rules! from_choice {
     };
 }
 
-from_choice!(AdvertiseCheck, Duplicates, LogLevel, Readers);
+from_choice!(AdvertiseCheck, Duplicates, LogLevel, MayRestart, Readers, SupervisionMode);
 
 /// `a, b, c`
 pub(super) fn words(words: &[&str]) -> String {

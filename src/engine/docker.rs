@@ -209,6 +209,8 @@ struct Info {
     id: String,
     server_version: String,
     containers_running: u32,
+    live_restore_enabled: Option<bool>,
+    cgroup_driver: Option<String>,
     containerd_commit: Commit,
 }
 
@@ -222,7 +224,12 @@ struct Commit {
 fn read_info(answer: &Answer) -> Result<EngineInfo, ProbeFault> {
     alive(Question::Info.path(), answer.status)?;
     if answer.status.is_client_error() {
-        return Ok(EngineInfo { id: String::new(), version: "of unknown version".to_owned(), containers_running: 0 });
+        return Ok(EngineInfo {
+            id: String::new(),
+            version: "of unknown version".to_owned(),
+            containers_running: 0,
+            ..EngineInfo::default()
+        });
     }
     let info: Info = serde_json::from_slice(&answer.body)
         .map_err(|error| ProbeFault::Garbled { path: Question::Info.path(), what: error.to_string() })?;
@@ -230,7 +237,13 @@ fn read_info(answer: &Answer) -> Result<EngineInfo, ProbeFault> {
     if info.containerd_commit.id == "N/A" {
         return Err(ProbeFault::ContainerdGone);
     }
-    Ok(EngineInfo { id: info.id, version: info.server_version, containers_running: info.containers_running })
+    Ok(EngineInfo {
+        id: info.id,
+        version: info.server_version,
+        containers_running: info.containers_running,
+        live_restore: info.live_restore_enabled,
+        scopes: info.cgroup_driver.map(|driver| driver == "systemd"),
+    })
 }
 
 #[cfg(test)]

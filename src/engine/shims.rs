@@ -8,6 +8,17 @@ const COMM: &str = "containerd-shim";
 /// containerd's namespace for Docker's containers.
 const NAMESPACE: &str = "moby";
 
+/// The same, if the processes of others are to be seen at all: a sandbox may hide them.
+pub fn visible(proc: &Path) -> Option<Vec<String>> {
+    let first = fs::read_to_string(proc.join("1/comm"));
+    first.is_ok().then(|| running(proc))
+}
+
+/// From `docker-0123….scope`, as systemd's cgroup driver names it.
+pub fn of_scope(unit: &str) -> Option<String> {
+    unit.strip_prefix("docker-")?.strip_suffix(".scope").map(str::to_owned)
+}
+
 /// The IDs of the containers whose shims run. Blocks for as long as reading /proc takes.
 pub fn running(proc: &Path) -> Vec<String> {
     let Ok(processes) = fs::read_dir(proc) else { return Vec::new() };
@@ -44,5 +55,10 @@ mod tests {
         fs::write(proc.path().join("uptime"), "1").unwrap();
         assert_eq!(running(proc.path()), ["abc"]);
         assert!(running(Path::new("/nonexistent")).is_empty());
+        assert_eq!(visible(proc.path()), Some(vec!["abc".to_owned()]));
+        fs::remove_dir_all(proc.path().join("1")).unwrap();
+        assert_eq!(visible(proc.path()), None, "a sandbox that shows nobody else's processes");
+        assert_eq!(of_scope("docker-0123.scope").as_deref(), Some("0123"));
+        assert_eq!(of_scope("docker.service"), None);
     }
 }

@@ -4,11 +4,15 @@ use std::fmt;
 use std::time::Duration;
 
 /// The essentials of `/info`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct EngineInfo {
     pub id: String,
     pub version: String,
     pub containers_running: u32,
+    /// Whether containers outlive their engine.
+    pub live_restore: Option<bool>,
+    /// Whether each container is in a scope of systemd.
+    pub scopes: Option<bool>,
 }
 
 /// Why one probe of an engine did not prove that it works. Reads after "engine: ".
@@ -184,7 +188,8 @@ mod tests {
 
     fn next_health(health: &EngineHealth) -> Option<EngineHealth> {
         use EngineHealth as Health;
-        let info = || EngineInfo { id: String::new(), version: String::new(), containers_running: 0 };
+        let info =
+            || EngineInfo { id: String::new(), version: String::new(), containers_running: 0, ..EngineInfo::default() };
         Some(match health {
             Health::Undecided => Health::Absent,
             Health::Absent => Health::Masked,

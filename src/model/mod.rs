@@ -70,7 +70,10 @@ pub use secret::Secret;
 pub use server_files::ServerFiles;
 pub use socket_trouble::SocketTrouble;
 pub use store_url::{Folder, StoreKind, StoreUrl};
-pub use supervision::{Attempt, Condition, Culprit, Refusal, Repair, Risk, SupervisionMode, SupervisionSettings};
+pub use supervision::{
+    Attempt, Condition, Culprit, Doing, MayRestart, Refusal, Repair, Repaired, Risk, Sighting, Supervised,
+    SupervisionMode, SupervisionSettings,
+};
 pub use tls::{CREDENTIAL, ClientFiles, TlsFault, TlsFileFault, TlsFileProblem, TlsFiles, TlsNames, TlsSide};
 pub use token::Token;
 pub use unit::{ActiveState, Job, JobKind, LoadState, UnitState, UnitView};

@@ -20,6 +20,7 @@ pub struct Report {
     pub node: NodeReport,
     pub registration: RegistrationReport,
     pub engine: EngineReport,
+    pub supervision: SupervisionReport,
     pub systemd: SystemdReport,
     /// Null if the node is not drained.
     pub drain: Option<DrainReport>,
@@ -123,6 +124,46 @@ pub struct EngineReport {
     pub version: Option<String>,
     pub id: Option<String>,
     pub containers_running: Option<u32>,
+}
+
+/// What the supervisor of the engine makes of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SupervisionReport {
+    /// `enforce`, `dry-run` or `off`
+    pub mode: String,
+    /// `unseen`, `absent`, `masked`, `stopped`, `stopping`, `starting`, `failed`, `proving`, `working`, `doubtful`,
+    /// `socket_fault`, `hung`, `starved`, `runtime_hung`, `runtime_gone`, `broken`, `cannot_tell`.
+    pub condition: String,
+    /// The same in words.
+    pub text: String,
+    pub detail: Option<String>,
+    /// The agent restarts the engine, or containerd, at the moment.
+    pub restarting: bool,
+    /// Why an engine that needs a restart gets none; null if it needs none.
+    pub refused: Option<RefusalReport>,
+    /// Restarts that `supervision.window` counts now.
+    pub restarts_in_window: usize,
+    /// How many there may be.
+    pub restarts_budget: usize,
+    /// The last one of this process.
+    pub last_restart: Option<RestartReport>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RefusalReport {
+    /// `off`, `runtime`, `young`, `cooldown`, `budget`, `containers_at_risk`.
+    pub guard: String,
+    pub text: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RestartReport {
+    /// When it came to its end.
+    pub when: Stamp,
+    /// What it was to end.
+    pub condition: String,
+    pub recovered: bool,
+    pub outcome: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -72,6 +72,29 @@ pub struct Risk {
     pub live_restore: Option<bool>,
 }
 
+/// `restart`, or the other word of a setting about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MayRestart(pub bool);
+
+impl MayRestart {
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "restart" => Some(Self(true)),
+            "refuse" | "report" => Some(Self(false)),
+            _ => None,
+        }
+    }
+}
+
+/// The ids of running containers, as they are seen without the engine. None of what can't be looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Sighting {
+    /// Those that systemd has a scope for.
+    pub scopes: Option<Vec<String>>,
+    /// Those that have a shim.
+    pub shims: Option<Vec<String>>,
+}
+
 /// Why an engine that needs a repair gets none now, in the order of the guards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
@@ -113,6 +136,69 @@ pub struct SupervisionSettings {
     pub despite_containers: bool,
     /// Restart containerd.service when it is to blame.
     pub runtime: bool,
+}
+
+/// What the supervisor of the engine makes of it; for whoever looks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Supervised {
+    pub mode: SupervisionMode,
+    pub condition: Condition,
+    /// What else is to be known of the condition.
+    pub detail: Option<String>,
+    pub doing: Doing,
+    /// Why nothing is done about an engine that needs it, in words.
+    pub refused: Option<(Refusal, String)>,
+    /// Restarts in the window, of the budget.
+    pub restarts: (usize, usize),
+    /// The end of the last repair of this process.
+    pub last: Option<Repaired>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doing {
+    Nothing,
+    /// Containers are counted.
+    Assessing,
+    Restarting(Culprit),
+}
+
+/// How a restart came out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repaired {
+    pub at: Moment,
+    pub repair: Repair,
+    pub works: bool,
+    /// In words.
+    pub outcome: String,
+}
+
+impl Supervised {
+    pub fn nothing() -> Self {
+        Self {
+            mode: SupervisionMode::Off,
+            condition: Condition::Unseen,
+            detail: None,
+            doing: Doing::Nothing,
+            refused: None,
+            restarts: (0, 0),
+            last: None,
+        }
+    }
+}
+
+impl SupervisionMode {
+    /// A word for settings, journal fields and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::DryRun => "dry-run",
+            Self::Off => "off",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Enforce, Self::DryRun, Self::Off].into_iter().find(|mode| mode.name() == name)
+    }
 }
 
 impl Condition {
@@ -200,6 +286,9 @@ impl Risk {
 }
 
 impl Refusal {
+    /// What [`Self::name`] can be.
+    pub const NAMES: [&'static str; 6] = ["off", "runtime", "young", "cooldown", "budget", "containers_at_risk"];
+
     /// A word for journal fields, metrics and tests.
     pub fn name(self) -> &'static str {
         match self {
@@ -218,6 +307,62 @@ impl Refusal {
             Self::Young { until } | Self::Cooldown { until } | Self::Budget { until } => Some(until),
             Self::Off | Self::RuntimeIsNotOurs | Self::ContainersAtRisk(_) => None,
         }
+    }
+}
+
+/// Reads after "the engine's unit: ".
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unseen => "not looked at yet",
+            Self::Absent => "systemd knows no such unit",
+            Self::Masked => "it is masked",
+            Self::Stopped => "it is stopped",
+            Self::Stopping => "it is being stopped",
+            Self::Starting => "it is being started",
+            Self::Failed => "it has failed, and systemd has given up on it",
+            Self::Proving => "it is active, and the engine is being proved",
+            Self::Working => "it works",
+            Self::Doubtful => "the engine did not answer as it should; that may pass",
+            Self::SocketFault => "it is active, but nobody listens on the engine's socket",
+            Self::Hung => "the engine hangs: it is active and does not answer /_ping",
+            Self::Starved => "the engine does not answer, and this machine is starved",
+            Self::RuntimeHung => "containerd hangs: the engine answers /_ping and not /info",
+            Self::RuntimeGone => "containerd is gone: the engine runs without its runtime",
+            Self::Broken => "the engine answers what an engine does not answer",
+            Self::CannotTell => "nothing can be told of it",
+        })
+    }
+}
+
+/// Reads after "not restarted: ".
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str("supervision.mode is \"off\""),
+            Self::RuntimeIsNotOurs => f.write_str(
+                "containerd is to blame, and supervision.containerd is \"report\"; a restart of the engine would not help",
+            ),
+            Self::Young { .. } => f.write_str("its unit has not been active for supervision.cooldown yet"),
+            Self::Cooldown { .. } => f.write_str("the last restart is too short a while ago"),
+            Self::Budget { .. } => f.write_str("all restarts of supervision.window are used up"),
+            Self::ContainersAtRisk(risk) => write!(f, "{risk}"),
+        }
+    }
+}
+
+impl fmt::Display for Risk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.containers {
+            Some(1) => f.write_str("1 container would die")?,
+            Some(count) => write!(f, "{count} containers would die")?,
+            None => f.write_str("containers could die: how many run is not known")?,
+        }
+        f.write_str(match self.live_restore {
+            Some(true) => " if live-restore were off",
+            Some(false) => " (live-restore is off)",
+            None => " (whether live-restore is on is not known)",
+        })
     }
 }
 

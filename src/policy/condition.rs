@@ -20,12 +20,12 @@ pub struct Signs<'a> {
 pub fn diagnose(signs: &Signs<'_>) -> Condition {
     match signs.unit {
         UnitView::Unknown(_) => Condition::CannotTell,
-        UnitView::Known(unit) => of_unit(unit).unwrap_or_else(|| of_probes(signs)),
+        UnitView::Known(unit) => diagnose_unit(unit).unwrap_or_else(|| of_probes(signs)),
     }
 }
 
 /// Nothing if the unit is active and stays so: then probes tell.
-fn of_unit(unit: &UnitState) -> Option<Condition> {
+pub fn diagnose_unit(unit: &UnitState) -> Option<Condition> {
     match (unit.job.map(|job| job.kind), unit.active) {
         (Some(JobKind::Stop), _) | (None, ActiveState::Deactivating) => Some(Condition::Stopping),
         // a restart passes through every state

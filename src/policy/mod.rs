@@ -2,6 +2,7 @@
 //! no clock, so that every case can be tested as a table.
 
 pub mod advertise;
+pub mod advice;
 pub mod chatter;
 pub mod checkup;
 pub mod condition;
@@ -14,10 +15,12 @@ pub mod operator_restart;
 pub mod operator_status;
 pub mod overall;
 pub mod permission;
+pub mod pressure;
 pub mod proof;
 pub mod proxy;
 pub mod registration;
 pub mod restart;
+pub mod risk;
 pub mod summary;
 pub mod watch;
 pub mod wish;

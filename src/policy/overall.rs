@@ -1,7 +1,8 @@
 //! All that is known of a node in one word, and what somebody should look at.
 
+use super::summary;
 use crate::model::report::Overall;
-use crate::model::{Drain, EngineHealth, Hosting, Reach, Reading, RegistrationStatus, Standing, UnitView};
+use crate::model::{Drain, EngineHealth, Hosting, Reach, Reading, RegistrationStatus, Standing, Supervised, UnitView};
 
 /// What is looked at.
 #[derive(Debug, Clone, Copy)]
@@ -9,6 +10,7 @@ pub struct Facts<'a> {
     pub standing: &'a Standing,
     pub engine: &'a EngineHealth,
     pub unit: &'a UnitView,
+    pub supervised: &'a Supervised,
     pub reach: Option<&'a Reach>,
     pub hosting: &'a Hosting,
     pub drain: Option<&'a Drain>,
@@ -23,6 +25,7 @@ pub fn judge(facts: &Facts<'_>) -> (Overall, Vec<String>) {
     problems.extend(unregistered(facts));
     problems.extend(discovery(&facts.standing.status));
     problems.extend(engine(facts));
+    problems.extend(summary::supervised(facts.supervised));
     problems.extend(address(facts));
     if let UnitView::Unknown(why) = facts.unit {
         problems.push(format!("systemd can't be asked: {why}"));
@@ -107,7 +110,12 @@ mod tests {
     impl Scene {
         fn well() -> Self {
             let address = "10.0.0.5:2375".parse().ok();
-            let info = EngineInfo { id: "AB".into(), version: "20.10.24".into(), containers_running: 3 };
+            let info = EngineInfo {
+                id: "AB".into(),
+                version: "20.10.24".into(),
+                containers_running: 3,
+                ..EngineInfo::default()
+            };
             let state =
                 UnitState { load: LoadState::Loaded, active: ActiveState::Active, sub: "running".into(), job: None };
             Self {
@@ -126,6 +134,7 @@ mod tests {
             let (overall, problems) = judge(&Facts {
                 standing: &self.standing,
                 engine: &self.engine,
+                supervised: &Supervised::nothing(),
                 unit: &self.unit,
                 reach: self.reach.as_ref(),
                 hosting: &self.hosting,

@@ -10,7 +10,9 @@
 //!
 //! The diagram in `restart/diagram.txt` is made from this code by its tests.
 
-use crate::model::{Attempt, Condition, Culprit, Moment, Refusal, Repair, Risk, SupervisionMode, SupervisionSettings};
+use crate::model::{
+    Attempt, Condition, Culprit, Doing, Moment, Refusal, Repair, Risk, SupervisionMode, SupervisionSettings,
+};
 use std::time::Duration;
 
 /// Attempts are kept for this long, or for the window, so that a window which was short for a while forgets nothing.
@@ -69,7 +71,7 @@ enum Phase {
         until: Moment,
     },
     Assessing,
-    Restarting,
+    Restarting(Repair),
     GivenUp {
         until: Moment,
     },
@@ -97,7 +99,7 @@ impl Supervision {
                 let act = self.decide(Some(risk));
                 return (self, act);
             }
-            Input::Ended if self.phase == Phase::Restarting => {
+            Input::Ended if self.under_repair().is_some() => {
                 self.phase = Phase::Watching;
                 self.see(Condition::Unseen);
             }
@@ -124,6 +126,24 @@ impl Supervision {
         self.condition
     }
 
+    pub fn doing(&self) -> Doing {
+        match self.phase {
+            Phase::Assessing => Doing::Assessing,
+            Phase::Restarting(repair) => Doing::Restarting(repair.culprit),
+            Phase::Watching | Phase::Waiting { .. } | Phase::GivenUp { .. } => Doing::Nothing,
+        }
+    }
+
+    /// What the restart under way is to end.
+    pub fn under_repair(&self) -> Option<Repair> {
+        if let Phase::Restarting(repair) = self.phase { Some(repair) } else { None }
+    }
+
+    /// Restarts that the budget counts now.
+    pub fn in_window(&self) -> usize {
+        self.counted().count()
+    }
+
     /// All restarts are used up, until then.
     pub fn given_up_until(&self) -> Option<Moment> {
         match self.phase {
@@ -142,7 +162,7 @@ impl Supervision {
         match self.phase {
             Phase::Waiting { until } | Phase::GivenUp { until } => Some(until),
             Phase::Watching => self.refused.and_then(|(_, refusal)| refusal.until()),
-            Phase::Assessing | Phase::Restarting => None,
+            Phase::Assessing | Phase::Restarting(_) => None,
         }
     }
 
@@ -168,7 +188,7 @@ impl Supervision {
     fn decide(&mut self, risk: Option<Risk>) -> Option<Act> {
         let repair = Repair { culprit: self.condition.culprit()?, condition: self.condition };
         match self.phase {
-            Phase::Restarting | Phase::Assessing => return None,
+            Phase::Restarting(_) | Phase::Assessing => return None,
             Phase::GivenUp { until } | Phase::Waiting { until } if self.now < until => return None,
             Phase::GivenUp { .. } | Phase::Waiting { .. } | Phase::Watching => self.phase = Phase::Watching,
         }
@@ -203,15 +223,20 @@ impl Supervision {
         if let Some(until) = young.filter(|until| self.now < *until) {
             return Some(Refusal::Young { until });
         }
-        let dry = self.settings.mode == SupervisionMode::DryRun;
-        let counts = |attempt: &&Attempt| attempt.dry == dry && self.now.since(attempt.at) < self.settings.window;
-        let count = self.history.iter().filter(counts).count();
-        let last = self.history.iter().rfind(counts).map_or(self.now, |attempt| attempt.at);
+        let count = self.in_window();
+        let last = self.counted().next_back().map_or(self.now, |attempt| attempt.at);
         if count >= self.settings.budget {
             return Some(Refusal::Budget { until: last + self.settings.window });
         }
         let until = last + self.spacing(count);
         (self.now < until).then_some(Refusal::Cooldown { until })
+    }
+
+    fn counted(&self) -> impl DoubleEndedIterator<Item = &Attempt> {
+        let dry = self.settings.mode == SupervisionMode::DryRun;
+        self.history
+            .iter()
+            .filter(move |attempt| attempt.dry == dry && self.now.since(attempt.at) < self.settings.window)
     }
 
     /// After the first restart of a window one cooldown, then twice as long each time.
@@ -236,7 +261,7 @@ impl Supervision {
         if dry {
             return Act::Would(repair);
         }
-        self.phase = Phase::Restarting;
+        self.phase = Phase::Restarting(repair);
         Act::Restart(repair)
     }
 }

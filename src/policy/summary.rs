@@ -1,7 +1,9 @@
 //! `STATUS=`: all that is known of a node in one true line.
 
 use super::gate::Verdict;
-use crate::model::{EngineHealth, Finding, Hosting, Reach, Reading, RegistrationStatus, Standing};
+use crate::model::{
+    Condition, Doing, EngineHealth, Finding, Hosting, Reach, Reading, RegistrationStatus, Standing, Supervised,
+};
 
 /// What the line is made of.
 #[derive(Debug, Clone, Copy)]
@@ -11,6 +13,7 @@ pub struct Known<'a> {
     pub standing: &'a Standing,
     pub verdict: Verdict,
     pub engine: &'a EngineHealth,
+    pub supervised: &'a Supervised,
     pub reach: Option<&'a Reach>,
     pub hosting: &'a Hosting,
     pub configuration: &'a Reading,
@@ -24,7 +27,28 @@ pub fn summary(known: &Known<'_>) -> String {
     let trouble = known.configuration.errors.first();
     let trouble = trouble.map(|error| format!("; configuration not reloaded: {}", error.text)).unwrap_or_default();
     let registered = registered(known.standing, known.server);
-    format!("{registered}, engine {}{}{hosting}{trouble}", known.engine, doubt(known))
+    let supervised = supervised(known.supervised).map(|text| format!("; {text}")).unwrap_or_default();
+    format!("{registered}, engine {}{supervised}{}{hosting}{trouble}", known.engine, doubt(known))
+}
+
+/// What the supervisor of the engine makes of it, unless that is said already.
+pub fn supervised(supervised: &Supervised) -> Option<String> {
+    let detail = supervised.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
+    let of_condition = match supervised.condition {
+        Condition::RuntimeGone => Some(format!("containerd is gone{detail}")),
+        Condition::RuntimeHung => Some(format!("containerd hangs{detail}")),
+        Condition::Starved => Some(format!("this machine is starved{detail}")),
+        _ => None,
+    };
+    let of_repair = match (supervised.doing, &supervised.refused) {
+        (Doing::Restarting(culprit), _) => Some(format!("the agent restarts {culprit}")),
+        (_, Some((_, why))) => Some(format!("not restarted: {why}")),
+        _ => None,
+    };
+    match (of_condition, of_repair) {
+        (Some(condition), Some(repair)) => Some(format!("{condition}; {repair}")),
+        (condition, repair) => condition.or(repair),
+    }
 }
 
 fn registered(standing: &Standing, server: &str) -> String {
@@ -72,10 +96,15 @@ fn doubt(known: &Known<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::EngineInfo;
+    use crate::model::{Culprit, EngineInfo, Refusal, Risk};
 
     fn healthy() -> EngineHealth {
-        EngineHealth::Healthy(EngineInfo { id: String::new(), version: "20.10.24".into(), containers_running: 3 })
+        EngineHealth::Healthy(EngineInfo {
+            id: String::new(),
+            version: "20.10.24".into(),
+            containers_running: 3,
+            ..EngineInfo::default()
+        })
     }
 
     fn standing(status: RegistrationStatus) -> Standing {
@@ -88,6 +117,7 @@ mod tests {
             standing: &standing,
             verdict: if engine == healthy() { Verdict::Open } else { Verdict::Undecided },
             engine: &engine,
+            supervised: &Supervised::nothing(),
             reach: reach.as_ref(),
             hosting: &Hosting::Elsewhere,
             configuration: &Reading::valid(std::time::SystemTime::UNIX_EPOCH),
@@ -112,6 +142,24 @@ mod tests {
             "not yet 10.0.0.5:2375 in place of 10.0.0.4:2375: no connection to http://disco:8970: connection refused, engine 20.10.24 healthy, 3 containers"
         );
         assert_eq!(said(Standing::none(), EngineHealth::Undecided, None), "not registered, engine not looked at yet");
+    }
+
+    #[test]
+    fn says_what_the_supervisor_makes_of_the_engine() {
+        let refusal = Refusal::ContainersAtRisk(Risk { containers: Some(1), live_restore: None });
+        let with = |condition, doing, refused: bool, detail: Option<&str>| {
+            let refused = refused.then(|| (refusal, refusal.to_string()));
+            let detail = detail.map(str::to_owned);
+            supervised(&Supervised { condition, doing, refused, detail, ..Supervised::nothing() })
+        };
+        let why = "not restarted: 1 container would die (whether live-restore is on is not known)";
+        assert_eq!(with(Condition::Working, Doing::Nothing, false, None), None);
+        assert_eq!(with(Condition::Hung, Doing::Assessing, false, None), None);
+        assert_eq!(with(Condition::Hung, Doing::Nothing, true, None).as_deref(), Some(why));
+        let restarting = with(Condition::Hung, Doing::Restarting(Culprit::Engine), false, None);
+        assert_eq!(restarting.as_deref(), Some("the agent restarts the engine"));
+        let gone = with(Condition::RuntimeGone, Doing::Nothing, true, Some("its unit is failed"));
+        assert_eq!(gone, Some(format!("containerd is gone: its unit is failed; {why}")));
     }
 
     #[test]

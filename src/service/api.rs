@@ -9,6 +9,7 @@
 //! | `POST /reload` | operators | 200 with what changed, 422 with what is wrong ([`ReloadOutcome`]) |
 //! | `POST /drain`, body `{"reason": TEXT, "seconds": N}` or none | operators | 200 with what holds now ([`DrainOutcome`]), 400 |
 //! | `POST /undrain` | operators | 200 with what holds now ([`DrainOutcome`]) |
+//! | `POST /engine/reset` | operators | 200, `{"forgotten": N}`: the agent may restart the engine again, and N restarts count no more |
 //!
 //! Operators are root, the agent's own user and members of group `swarm-agent`; readers are everybody, or operators only
 //! (`status.readable-by`). Errors are `{"error": "a text for people", "code": "a_name_for_programs"}`.
@@ -16,6 +17,7 @@
 use super::beat::Beat;
 use super::drainer::{Done, DrainOrder};
 use super::readings::{self, Readings, refuse};
+use super::repairer::ResetOrder;
 use crate::http::local::{LocalSocket, Peer};
 use crate::http::{self, Bounds};
 use crate::model::report::DrainOutcome;
@@ -57,6 +59,7 @@ pub struct Api {
 pub struct Desk {
     pub reloads: mpsc::Sender<ReloadOrder>,
     pub drains: mpsc::Sender<DrainOrder>,
+    pub resets: mpsc::Sender<ResetOrder>,
     pub readings: Readings,
     /// The agent's own user, which systemd runs `ExecReload=` as.
     pub own_uid: u32,
@@ -118,6 +121,7 @@ fn router(desk: Desk) -> Router {
         .route("/reload", post(reload))
         .route("/drain", post(drain))
         .route("/undrain", post(undrain))
+        .route("/engine/reset", post(reset))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(from_fn_with_state(desk.clone(), only_operators))
         .with_state(desk);
@@ -162,6 +166,18 @@ async fn reload(State(desk): State<Desk>) -> Response {
         Some(outcome @ ReloadOutcome::Rejected { .. }) => {
             (StatusCode::UNPROCESSABLE_ENTITY, Json(outcome)).into_response()
         }
+        None => stopping(),
+    }
+}
+
+async fn reset(State(desk): State<Desk>) -> Response {
+    let (answer, answered) = oneshot::channel();
+    let forgotten = match desk.resets.send(answer).await {
+        Ok(()) => answered.await.ok(),
+        Err(_) => None,
+    };
+    match forgotten {
+        Some(forgotten) => Json(serde_json::json!({ "forgotten": forgotten })).into_response(),
         None => stopping(),
     }
 }

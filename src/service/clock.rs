@@ -80,6 +80,11 @@ impl Clock {
     }
 }
 
+/// Since the machine booted, also while it slept (CLOCK_BOOTTIME).
+pub fn uptime() -> Duration {
+    nix::time::clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default()
+}
+
 /// What CLOCK_BOOTTIME is ahead of CLOCK_MONOTONIC. The two can't be read at one instant: of a few tries the one
 /// counts that was disturbed least, so that a pause in between is not taken for sleep.
 fn slept_since_boot() -> Duration {

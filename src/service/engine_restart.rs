@@ -7,7 +7,7 @@ use crate::engine::Inspector;
 use crate::model::{ActiveState, EngineDetails, JobResult, ProbeFault, UnitReport};
 use crate::policy::gate::may_connect;
 use crate::systemd::ManagerError;
-use crate::systemd::manager::{Manager, RestartJob};
+use crate::systemd::manager::{Manager, UnitJob};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -19,7 +19,9 @@ const RECONNECT: Duration = Duration::from_secs(1);
 const PROOF: Duration = Duration::from_secs(30);
 
 pub struct Order {
-    /// The unit as it was when the restart was decided on.
+    /// The engine's unit, which has to work in the end.
+    pub engine: String,
+    /// The unit to restart, as it was when that was decided on.
     pub before: UnitReport,
     /// For all of it; systemd's own limits stand beside.
     pub limit: Duration,
@@ -53,6 +55,9 @@ pub enum RestartFault {
     Job { result: JobResult, after: Option<Box<UnitReport>> },
     #[error("the restart is still under way after {}: {} is {state}", humantime::format_duration(*.limit), .unit)]
     OutOfTime { unit: String, limit: Duration, state: String },
+    /// The unit, and its state.
+    #[error("not restarted: {0} is {1} by now")]
+    Overtaken(String, String),
     #[error("the bus was away meanwhile, and {0} is the same process as before")]
     NotRestarted(String),
     #[error("{} is {} after the restart", .0.name, .0.active_word)]
@@ -66,14 +71,14 @@ struct Drive<'a> {
     order: &'a Order,
     inspector: &'a Inspector,
     started: Instant,
-    progress: &'a mut dyn FnMut(Progress),
+    progress: &'a mut (dyn FnMut(Progress) + Send),
 }
 
 pub async fn restart(
     manager: Manager,
     inspector: &Inspector,
     order: &Order,
-    progress: &mut dyn FnMut(Progress),
+    progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Recovery, RestartFault> {
     let unit = &order.before.name;
     // right before: it clears the counter that would make this the one start too many
@@ -95,11 +100,7 @@ impl Drive<'_> {
     }
 
     /// How the job ended, or nothing if the bus was away at that moment; and a manager that can be asked.
-    async fn job(
-        &mut self,
-        manager: Manager,
-        mut job: RestartJob,
-    ) -> Result<(Manager, Option<JobResult>), RestartFault> {
+    async fn job(&mut self, manager: Manager, mut job: UnitJob) -> Result<(Manager, Option<JobResult>), RestartFault> {
         loop {
             match job.result(STEP).await {
                 Ok(Some(result)) => return Ok((manager, Some(result))),
@@ -142,7 +143,7 @@ impl Drive<'_> {
     async fn proof(&mut self, mut manager: Manager) -> Result<(EngineDetails, UnitReport), RestartFault> {
         let begin = Instant::now();
         loop {
-            let report = match manager.report(self.unit()).await {
+            let report = match manager.report(&self.order.engine).await {
                 Err(error) if error.is_plumbing() => {
                     manager = self.after_bus_loss(&error).await?;
                     continue;

@@ -255,7 +255,7 @@ mod tests {
     }
 
     fn outlook(verdict: Verdict) -> Outlook {
-        let info = EngineInfo { id: "e1".into(), version: "20".into(), containers_running: 0 };
+        let info = EngineInfo { id: "e1".into(), version: "20".into(), containers_running: 0, ..EngineInfo::default() };
         let health = if verdict == Verdict::Open { EngineHealth::Healthy(info) } else { EngineHealth::Stopped };
         Outlook { verdict, health }
     }
@@ -301,7 +301,8 @@ mod tests {
         let node = Running::start(true);
         *node.world.mood.lock().unwrap() = Mood::Slow;
         for containers_running in 0..20 {
-            let info = EngineInfo { id: "e1".into(), version: "20".into(), containers_running };
+            let info =
+                EngineInfo { id: "e1".into(), version: "20".into(), containers_running, ..EngineInfo::default() };
             node.outlooks.send_replace(Outlook { verdict: Verdict::Open, health: EngineHealth::Healthy(info) });
             sleep(Duration::from_secs(1)).await;
         }

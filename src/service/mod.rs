@@ -8,7 +8,8 @@
 //!                                                                   ▼                 ▼
 //! every task ─ Beat ─▶ watchdog ─▶ WATCHDOG=1                     status ─▶ STATUS=
 //! ```
-//! The verifier and the status see the outlook too.
+//! The verifier and the status see the outlook too. So does the repairer, with the unit: it restarts an engine that needs it,
+//! and what it makes of it (`watch<Supervised>`) is for the status alone.
 //!
 //! Each channel has one writer; no task holds a sender that points upstream. `watcher`, `errands`, `publisher` and `runner`
 //! are no tasks of the agent: they are `swarm-agent watch`, in one loop.
@@ -29,6 +30,7 @@ pub mod prober;
 pub mod publisher;
 pub mod readings;
 pub mod registrar;
+pub mod repairer;
 pub mod reporter;
 pub mod runner;
 pub mod status;

@@ -85,6 +85,7 @@ impl Readings {
         let at = |moment: Moment| unix(date) - now.since(moment).as_secs_f64();
         let (standing, tenure, configured) =
             (reporter.standing.borrow(), reporter.tenure.borrow(), reporter.configured.borrow());
+        let supervised = reporter.supervised.borrow();
         let (outlook, reading, drain) = (reporter.outlook.borrow(), reporter.reading.borrow(), reporter.drain.borrow());
         Sample {
             version: env!("CARGO_PKG_VERSION"),
@@ -96,6 +97,9 @@ impl Readings {
             last_renewal_at: tenure.last_beat.map(at),
             lease_at_risk: matches!(standing.status, RegistrationStatus::Unconfirmed { at_risk: true, .. }),
             engine_state: outlook.health.name(),
+            engine_condition: supervised.condition.name(),
+            repair_refused: supervised.refused.as_ref().map(|(refusal, _)| refusal.name()),
+            repairs_in_window: supervised.restarts,
             containers_running: match &outlook.health {
                 EngineHealth::Healthy(info) => Some(info.containers_running),
                 _ => None,

@@ -7,11 +7,12 @@ use super::{Outlook, TICK};
 use crate::model::moment::utc;
 use crate::model::report::{
     AgentReport, ConfigurationReport, DrainReport, EmbeddedReport, EngineReport, ErrorReport, LeaseReport, NodeReport,
-    RegistrationReport, Report, SCHEMA, Stamp, SystemdReport, WatchdogReport,
+    RefusalReport, RegistrationReport, Report, RestartReport, SCHEMA, Stamp, SupervisionReport, SystemdReport,
+    WatchdogReport,
 };
 use crate::model::{
-    AddressState, Drain, EngineHealth, Hosting, Moment, Reach, Readers, Reading, RegistrationStatus, Standing, Tenure,
-    UnitView,
+    AddressState, Doing, Drain, EngineHealth, Hosting, Moment, Reach, Readers, Reading, RegistrationStatus, Standing,
+    Supervised, Tenure, UnitView,
 };
 use crate::policy::overall::{self, Facts};
 use crate::policy::summary::{Known, summary};
@@ -35,6 +36,7 @@ pub struct Configured {
 #[derive(Clone)]
 pub struct Reporter {
     pub outlook: watch::Receiver<Outlook>,
+    pub supervised: watch::Receiver<Supervised>,
     pub units: watch::Receiver<UnitView>,
     pub address: watch::Receiver<AddressState>,
     pub reach: watch::Receiver<Option<Reach>>,
@@ -75,6 +77,7 @@ impl Reporter {
     /// What holds now is no news for [`changed`](Self::changed).
     pub fn mark_seen(&mut self) {
         self.outlook.mark_unchanged();
+        self.supervised.mark_unchanged();
         self.units.mark_unchanged();
         self.address.mark_unchanged();
         self.reach.mark_unchanged();
@@ -92,6 +95,7 @@ impl Reporter {
         // leaves the last value, and the others.
         tokio::select! {
             Ok(()) = self.outlook.changed() => {}
+            Ok(()) = self.supervised.changed() => {}
             Ok(()) = self.units.changed() => {}
             Ok(()) = self.address.changed() => {}
             Ok(()) = self.reach.changed() => {}
@@ -123,6 +127,7 @@ impl Reporter {
             standing: &self.standing.borrow(),
             engine: &self.outlook.borrow().health,
             unit: &self.units.borrow(),
+            supervised: &self.supervised.borrow(),
             reach: self.reach.borrow().as_ref(),
             hosting: &self.hosting.borrow(),
             drain: drain.as_ref(),
@@ -142,6 +147,7 @@ impl Reporter {
             node: self.node(),
             registration: self.registration(now),
             engine: self.engine(),
+            supervision: self.supervision(now),
             systemd: self.systemd(stuck),
             drain: drain.map(|drain| drain_report(&drain, now)),
             embedded_server: embedded(&self.hosting.borrow()),
@@ -156,6 +162,7 @@ impl Reporter {
             standing: &self.standing.borrow(),
             verdict: outlook.verdict,
             engine: &outlook.health,
+            supervised: &self.supervised.borrow(),
             reach: self.reach.borrow().as_ref(),
             hosting: &self.hosting.borrow(),
             configuration: &self.reading.borrow(),
@@ -213,6 +220,28 @@ impl Reporter {
             version: info.map(|info| info.version.clone()),
             id: info.map(|info| info.id.clone()),
             containers_running: info.map(|info| info.containers_running),
+        }
+    }
+
+    fn supervision(&self, now: Now) -> SupervisionReport {
+        let supervised = self.supervised.borrow();
+        let refused = supervised.refused.as_ref();
+        let (used, budget) = supervised.restarts;
+        SupervisionReport {
+            mode: supervised.mode.name().to_owned(),
+            condition: supervised.condition.name().to_owned(),
+            text: supervised.condition.to_string(),
+            detail: supervised.detail.clone(),
+            restarting: matches!(supervised.doing, Doing::Restarting(_)),
+            refused: refused.map(|(guard, why)| RefusalReport { guard: guard.name().to_owned(), text: why.clone() }),
+            restarts_in_window: used,
+            restarts_budget: budget,
+            last_restart: supervised.last.as_ref().map(|last| RestartReport {
+                when: now.stamp(last.at),
+                condition: last.repair.condition.name().to_owned(),
+                recovered: last.works,
+                outcome: last.outcome.clone(),
+            }),
         }
     }
 

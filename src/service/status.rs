@@ -2,7 +2,7 @@
 
 use super::Outlook;
 use super::beat::Beat;
-use crate::model::{Hosting, Reach, Reading, Standing};
+use crate::model::{Hosting, Reach, Reading, Standing, Supervised};
 use crate::policy::summary::{Known, summary};
 use crate::systemd::notify::{Message, Notifier};
 use crate::telemetry::Restraint;
@@ -14,6 +14,7 @@ pub struct Status {
     pub notifier: Arc<dyn Notifier>,
     pub server: String,
     pub outlook: watch::Receiver<Outlook>,
+    pub supervised: watch::Receiver<Supervised>,
     pub standing: watch::Receiver<Standing>,
     pub reach: watch::Receiver<Option<Reach>>,
     pub hosting: watch::Receiver<Hosting>,
@@ -38,6 +39,7 @@ impl Status {
             tokio::select! {
                 () = stop.cancelled() => return,
                 Ok(()) = self.outlook.changed() => {}
+                Ok(()) = self.supervised.changed() => {}
                 Ok(()) = self.standing.changed() => {}
                 Ok(()) = self.reach.changed() => {}
                 Ok(()) = self.hosting.changed() => {}
@@ -54,6 +56,7 @@ impl Status {
             standing: &self.standing.borrow_and_update(),
             verdict: outlook.verdict,
             engine: &outlook.health,
+            supervised: &self.supervised.borrow_and_update(),
             reach: self.reach.borrow_and_update().as_ref(),
             hosting: &self.hosting.borrow_and_update(),
             configuration: &self.reading.borrow_and_update(),

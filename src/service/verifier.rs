@@ -124,7 +124,7 @@ mod tests {
     use tokio::time::sleep;
 
     fn outlook(verdict: Verdict) -> Outlook {
-        let info = EngineInfo { id: "AB".into(), version: "20".into(), containers_running: 0 };
+        let info = EngineInfo { id: "AB".into(), version: "20".into(), containers_running: 0, ..EngineInfo::default() };
         let health = if verdict == Verdict::Open { EngineHealth::Healthy(info) } else { EngineHealth::Stopped };
         Outlook { verdict, health }
     }

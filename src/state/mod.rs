@@ -4,13 +4,17 @@ mod access;
 mod cluster;
 mod drain;
 mod entries;
+mod incidents;
 mod published;
+mod supervision;
 
 pub use access::directory_access;
 pub use cluster::ClusterFile;
 pub use drain::{DrainFile, DrainRecord};
 pub use entries::{EntriesFile, HeldEntries};
+pub use incidents::{EVIDENCE, IncidentFolder, IncidentLog, Leaf, STORY, copied_evidence, copy_evidence};
 pub use published::publish;
+pub use supervision::{Here, Memory, SupervisionFile, SupervisionRecord};
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};

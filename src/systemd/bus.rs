@@ -7,6 +7,7 @@ use futures_util::stream::{SelectAll, select_all};
 use futures_util::{FutureExt, StreamExt};
 use std::time::Duration;
 use tokio::sync::Mutex;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout, timeout_at};
 use zbus::{Connection, MatchRule, MessageStream, OwnedObjectPath, connection, match_rule, message};
 
@@ -135,11 +136,15 @@ impl SystemdUnit {
 #[async_trait::async_trait]
 impl UnitSource for SystemdUnit {
     async fn look(&self) -> UnitView {
-        match timeout(TIMEOUT, self.settled_look()).await {
-            Ok(Ok(state)) => UnitView::Known(state),
-            Ok(Err(error)) => UnitView::Unknown(explain(&error)),
-            Err(_) => UnitView::Unknown(no_answer()),
-        }
+        view(timeout(TIMEOUT, self.settled_look()).await)
+    }
+
+    async fn look_at(&self, unit: &str) -> UnitView {
+        let looked = async {
+            let Bus { connection, .. } = self.bus().await?;
+            state(&connection, unit).await
+        };
+        view(timeout(TIMEOUT, looked).await)
     }
 
     async fn follow(&self, observe: &mut (dyn FnMut(Observation) -> Instant + Send)) -> String {
@@ -194,6 +199,14 @@ fn from_systemd() -> match_rule::Builder<'static> {
 
 async fn connect() -> zbus::Result<Connection> {
     connection::Builder::system().method_timeout(TIMEOUT).build().await
+}
+
+fn view(looked: Result<zbus::Result<UnitState>, Elapsed>) -> UnitView {
+    match looked {
+        Ok(Ok(state)) => UnitView::Known(state),
+        Ok(Err(error)) => UnitView::Unknown(explain(&error)),
+        Err(_) => UnitView::Unknown(no_answer()),
+    }
 }
 
 fn no_answer() -> String {

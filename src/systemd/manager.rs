@@ -71,8 +71,17 @@ impl Manager {
     }
 
     /// Queues a restart. The job's end can't be missed: it is listened for before the job exists.
-    pub async fn restart(&self, unit: &str) -> Result<RestartJob, ManagerError> {
-        match self.try_restart(unit).await {
+    pub async fn restart(&self, unit: &str) -> Result<UnitJob, ManagerError> {
+        self.queue("RestartUnit", unit).await
+    }
+
+    /// Queues a start; the same.
+    pub async fn start(&self, unit: &str) -> Result<UnitJob, ManagerError> {
+        self.queue("StartUnit", unit).await
+    }
+
+    async fn queue(&self, method: &str, unit: &str) -> Result<UnitJob, ManagerError> {
+        match self.try_queue(method, unit).await {
             Ok(job) => Ok(job),
             Err(error) => Err(self.refused(error, unit).await),
         }
@@ -106,7 +115,7 @@ impl Manager {
         Ok(Some(report(&mut unit, &mut service, job)))
     }
 
-    async fn try_restart(&self, unit: &str) -> zbus::Result<RestartJob> {
+    async fn try_queue(&self, method: &str, unit: &str) -> zbus::Result<UnitJob> {
         let rule = MatchRule::builder()
             .msg_type(message::Type::Signal)
             .sender(SYSTEMD)
@@ -117,8 +126,8 @@ impl Manager {
             .build()?;
         let removals = MessageStream::for_match_rule(rule, &self.connection, None).await?;
         call(&self.connection, MANAGER_PATH, (MANAGER, "Subscribe"), &()).await?;
-        let reply = call(&self.connection, MANAGER_PATH, (MANAGER, "RestartUnit"), &(unit, "replace")).await?;
-        Ok(RestartJob { unit: unit.to_owned(), path: reply.body().deserialize()?, removals })
+        let reply = call(&self.connection, MANAGER_PATH, (MANAGER, method), &(unit, "replace")).await?;
+        Ok(UnitJob { unit: unit.to_owned(), path: reply.body().deserialize()?, removals })
     }
 
     /// systemd has just asked polkit, which would have started it: one that does not run now can't be started. What kept
@@ -143,14 +152,14 @@ impl Manager {
     }
 }
 
-/// A restart that systemd has taken on.
-pub struct RestartJob {
+/// A start or a restart that systemd has taken on.
+pub struct UnitJob {
     unit: String,
     path: OwnedObjectPath,
     removals: MessageStream,
 }
 
-impl RestartJob {
+impl UnitJob {
     /// How it ended, or nothing if it is still under way after this time. No end is missed between two calls.
     pub async fn result(&mut self, patience: Duration) -> Result<Option<JobResult>, ManagerError> {
         timeout(patience, self.next_result()).await.map_or(Ok(None), |ended| ended.map(Some))

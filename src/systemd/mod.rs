@@ -18,6 +18,9 @@ pub trait UnitSource: Send + Sync {
     /// The state as it is now, asked of the manager.
     async fn look(&self) -> UnitView;
 
+    /// The state of another unit, over the same connection.
+    async fn look_at(&self, unit: &str) -> UnitView;
+
     /// Follows the unit until the connection to the manager breaks; returns why it ended. `observe` hears of what
     /// happens, and says until when it needs to hear nothing if nothing does.
     async fn follow(&self, observe: &mut (dyn FnMut(Observation) -> Instant + Send)) -> String;

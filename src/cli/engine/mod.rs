@@ -1,6 +1,8 @@
 //! `swarm-agent engine …`: docker.service, for an operator on the host.
 
+mod evidence;
 mod fault;
+mod reset;
 mod restart;
 mod restart_text;
 mod risk;
@@ -12,7 +14,7 @@ mod target;
 use super::exit::Failure;
 use clap::{Args, Subcommand};
 
-/// Look at this host's Docker Engine, or restart it with care
+/// Look at this host's Docker Engine, restart it with care, or let the agent do so again
 #[derive(Args)]
 pub struct Engine {
     #[command(subcommand)]
@@ -23,6 +25,9 @@ pub struct Engine {
 enum Command {
     Status(status::Status),
     Restart(restart::Restart),
+    Reset(reset::Reset),
+    #[command(hide = true)]
+    Evidence(evidence::Evidence),
 }
 
 impl Engine {
@@ -30,6 +35,8 @@ impl Engine {
         match self.command {
             Command::Status(status) => status.run(),
             Command::Restart(restart) => restart.run(),
+            Command::Reset(reset) => reset.run(),
+            Command::Evidence(evidence) => evidence.run(),
         }
     }
 }

@@ -105,7 +105,8 @@ impl Restart {
         inspector: &Inspector,
         scene: Scene,
     ) -> Result<(Scene, Recovery), (Reason, Failure)> {
-        let order = Order { limit: self.limit(&scene.unit), before: scene.unit.clone() };
+        let (engine, before) = (scene.unit.name.clone(), scene.unit.clone());
+        let order = Order { engine, limit: self.limit(&before), before };
         let mut screen = Screen::new(!self.json);
         screen.say(&text::beginning(&scene, order.limit));
         let outcome = restart(manager, inspector, &order, &mut |progress| screen.show(&progress)).await;
@@ -133,6 +134,7 @@ impl Reason {
 }
 
 fn unable(fault: &RestartFault, containers: &[Container]) -> (Reason, Failure) {
-    let tried = !matches!(fault, RestartFault::Manager(_) | RestartFault::NotRestarted(_));
+    let tried =
+        !matches!(fault, RestartFault::Manager(_) | RestartFault::Overtaken(..) | RestartFault::NotRestarted(_));
     (Reason(tried, text::fault_word(fault), text::containers_json(containers)), text::failure(fault))
 }

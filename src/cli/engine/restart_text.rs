@@ -190,6 +190,7 @@ pub fn failure(fault: &RestartFault) -> Failure {
         RestartFault::OutOfTime { unit, .. } => {
             Failure::other(format!("{fault}; systemd goes on with it: systemctl status {unit}"))
         }
+        RestartFault::Overtaken(..) => Failure::other(format!("{fault}; look at `swarm-agent engine status`")),
         RestartFault::NotRestarted(unit) => Failure::other(format!("{fault}; try again, or: systemctl status {unit}")),
         RestartFault::NotActive(unit) => {
             Failure::other(format!("{fault} (result {}); journalctl -u {}", unit.result, unit.name))
@@ -235,6 +236,7 @@ pub fn fault_word(fault: &RestartFault) -> &'static str {
             JobResult::Done | JobResult::Other(_) => "job-unknown",
         },
         RestartFault::OutOfTime { .. } => "out-of-time",
+        RestartFault::Overtaken(..) => "overtaken",
         RestartFault::NotRestarted(_) => "not-restarted",
         RestartFault::NotActive(_) => "not-active",
         RestartFault::NotProved(_) => "not-proved",

@@ -29,7 +29,7 @@ impl Scene {
             None => Vec::new(),
         };
         // cgroup v1 has no scopes: Docker's own cgroup driver is the default there
-        let ids = scopes.iter().filter_map(|scope| container_id(scope)).map(str::to_owned);
+        let ids = scopes.iter().filter_map(|scope| shims::of_scope(scope));
         let containers = merge(ids.chain(shims::running(Path::new("/proc"))), named);
         Ok(Self { unit, containers, engine })
     }
@@ -52,11 +52,6 @@ impl Scene {
     }
 }
 
-/// From `docker-0123….scope`.
-fn container_id(scope: &str) -> Option<&str> {
-    scope.strip_prefix("docker-")?.strip_suffix(".scope")
-}
-
 /// Each container once, with its name where the engine told it.
 fn merge(ids: impl Iterator<Item = String>, named: Vec<Container>) -> Vec<Container> {
     let mut all: BTreeMap<String, Container> = ids.map(|id| (id.clone(), Container::of_id(id))).collect();
@@ -75,7 +70,5 @@ mod tests {
         let ids = ["aa", "bb", "bb"].map(str::to_owned);
         let named = Container { id: "bb".into(), name: Some("web".into()), image: None };
         assert_eq!(merge(ids.into_iter(), vec![named.clone()]), [Container::of_id("aa"), named]);
-        assert_eq!(container_id("docker-0123.scope"), Some("0123"));
-        assert_eq!(container_id("docker.service"), None);
     }
 }

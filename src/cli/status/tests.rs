@@ -25,6 +25,8 @@ swarm-agent on node-7
   engine      28.5.1 healthy, 3 containers
   unit        docker.service active (running)
   D-Bus       connected
+  repair      1 of 3 restarts used
+              last, hung: the engine works again after 4.2 s (2026-11-26 02:30:00 UTC, 30m ago; swarm-agent why)
   watchdog    every task turns; systemd's limit is 30s
   embedded    cluster of one, on this host only
   config      read 2026-11-26 02:00:00 UTC, 1h ago

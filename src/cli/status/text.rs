@@ -4,7 +4,7 @@ use super::word;
 use crate::cli::drain::by;
 use crate::cli::table::{Table, Tone};
 use crate::cli::words;
-use crate::model::report::{Overall, RegistrationReport, Report, Stamp};
+use crate::model::report::{Overall, RegistrationReport, Report, Stamp, SupervisionReport};
 
 pub fn render(report: &Report) -> Table {
     let mut table = Table::default();
@@ -19,6 +19,7 @@ pub fn render(report: &Report) -> Table {
     node(&mut table, report);
     registration(&mut table, &report.registration);
     engine(&mut table, report);
+    supervision(&mut table, &report.supervision);
     agent(&mut table, report);
     table
 }
@@ -94,6 +95,26 @@ fn engine(table: &mut Table, report: &Report) {
     match &systemd.why {
         None => table.row("D-Bus", "connected"),
         Some(why) => table.toned("D-Bus", format!("systemd can't be asked: {why}"), Tone::Doubt),
+    }
+}
+
+fn supervision(table: &mut Table, supervision: &SupervisionReport) {
+    let SupervisionReport { mode, restarts_in_window: used, restarts_budget: budget, .. } = supervision;
+    let text = match mode.as_str() {
+        "off" => "off: the agent restarts no engine".to_owned(),
+        "dry-run" => format!("dry-run: {used} of {budget} restarts would have been made"),
+        _ => format!("{used} of {budget} restarts used"),
+    };
+    table.row("repair", text);
+    match &supervision.refused {
+        Some(refused) => table.toned("", format!("not restarted: {}", refused.text), Tone::Bad),
+        None if supervision.restarting => table.toned("", "a restart is under way", Tone::Doubt),
+        None => {}
+    }
+    if let Some(last) = &supervision.last_restart {
+        let tone = if last.recovered { Tone::Plain } else { Tone::Bad };
+        let what = last.condition.replace('_', " ");
+        table.toned("", format!("last, {what}: {} ({}; swarm-agent why)", last.outcome, moment(&last.when)), tone);
     }
 }
 

@@ -1,10 +1,13 @@
 //! The keys, in the order of the manual page.
 
-use super::{ADVERTISE_CHECKS, DUPLICATES, DefaultValue, Key, Kind, LOG_LEVELS, READERS};
+use super::{
+    ADVERTISE_CHECKS, AT_RISK, CONTAINERD, DUPLICATES, DefaultValue, Key, Kind, LOG_LEVELS, READERS, SUPERVISION_MODES,
+};
 use std::time::Duration;
 
 const NO_LIMIT: Duration = Duration::from_secs(365 * 24 * 3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
+const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 const HOUR: Duration = Duration::from_secs(3600);
 const SECOND: Duration = Duration::from_secs(1);
 const SHORTEST_TIMEOUT: Duration = Duration::from_millis(100);
@@ -236,6 +239,48 @@ pub const KEYS: &[Key] = &[
         doc: "The key of engine.tls-cert, in PEM and without a passphrase. Not set by default.",
         example: r#""/etc/swarm-agent/tls/key.pem""#,
         ..key("engine.tls-key", Kind::File, DefaultValue::Unset)
+    },
+    Key {
+        doc: "Whether the agent restarts an engine whose unit has failed, or that hangs for sure. `dry-run`: it decides \
+              and counts, and does nothing. `off`: it only says what is the matter. An engine that is stopped, masked, \
+              absent or starting is left alone in any case.",
+        example: r#""dry-run""#,
+        ..key("supervision.mode", Kind::Choice(SUPERVISION_MODES), DefaultValue::Text("enforce"))
+    },
+    Key {
+        doc: "How many restarts in any supervision.window, 1 to 100; then the agent gives up until the window has passed, \
+              or until `swarm-agent engine reset`. Kept over restarts of the agent and of the host.",
+        example: "3",
+        ..key("supervision.restarts", Kind::Integer { min: 1, max: 100 }, DefaultValue::Text("3"))
+    },
+    Key {
+        doc: "The time that supervision.restarts counts for.",
+        example: r#""1h""#,
+        ..key("supervision.window", duration(SECOND, WEEK), DefaultValue::Text("1h"))
+    },
+    Key {
+        doc: "How long the unit has to be active before it is restarted, and how far the first two restarts are apart; \
+              twice as long with each restart in the window.",
+        example: r#""2m""#,
+        ..key("supervision.cooldown", duration(SECOND, DAY), DefaultValue::Text("2m"))
+    },
+    Key {
+        doc: "What to do if containers run that would die with the restart, because live-restore is off or that is not \
+              known: `refuse` and say which, or `restart`. How many run is counted without the engine; not known counts as \
+              some.",
+        example: r#""refuse""#,
+        ..key("supervision.when-containers-at-risk", Kind::Choice(AT_RISK), DefaultValue::Text("refuse"))
+    },
+    Key {
+        doc: "What to do if containerd is to blame: `report`, or `restart` its unit rather than the engine's. The latter \
+              needs a polkit rule that is installed by hand: /usr/share/swarm-agent/60-swarm-agent-containerd.rules.",
+        example: r#""report""#,
+        ..key("supervision.containerd", Kind::Choice(CONTAINERD), DefaultValue::Text("report"))
+    },
+    Key {
+        doc: "containerd's systemd unit. One that does not exist is not looked at: the engine runs a containerd of its own.",
+        example: r#""containerd.service""#,
+        ..key("supervision.containerd-unit", Kind::ServiceUnit, DefaultValue::Text("containerd.service"))
     },
     Key {
         doc: "Who may read the agent's status and metrics on its unix socket: `everyone` on this host, or `group`: root \

@@ -131,8 +131,8 @@ const NAMES: &[(&str, &str)] = &[
     ("[discovery.tsl]\nca = \"/a\"", "4:12: discovery.tsl: unknown table; did you mean [discovery.tls]?"),
     ("[discvery]\nttl = \"90s\"", "4:2: discvery: unknown table; did you mean [discovery]?"),
     (
-        "[supervision]\nmode = \"x\"",
-        "4:2: supervision: unknown table; known tables: agent, discovery, discovery.tls, discovery.auth, proxy, engine, status, server",
+        "[logging]\nmode = \"x\"",
+        "4:2: logging: unknown table; known tables: agent, discovery, discovery.tls, discovery.auth, proxy, engine, supervision, status, server",
     ),
     ("[[engine]]", "4:3: engine: must be a table, and is an array; write its keys below a line [engine]"),
 ];

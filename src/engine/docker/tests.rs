@@ -55,7 +55,8 @@ async fn two_probes_use_one_connection() {
         (first, engine.probe(false).await)
     };
     let (_stream, (first, second)) = tokio::join!(server, client);
-    let info = EngineInfo { id: "AB:CD".into(), version: "20.10.24".into(), containers_running: 2 };
+    let info =
+        EngineInfo { id: "AB:CD".into(), version: "20.10.24".into(), containers_running: 2, ..EngineInfo::default() };
     assert_eq!((first, second), (Ok(info.clone()), Ok(info)));
 }
 

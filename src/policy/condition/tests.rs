@@ -11,7 +11,12 @@ fn unit(load: LoadState, active: ActiveState, job: Option<JobKind>) -> UnitState
 const LIMIT: u32 = 3;
 
 fn well() -> EngineHealth {
-    EngineHealth::Healthy(EngineInfo { id: String::new(), version: String::new(), containers_running: 0 })
+    EngineHealth::Healthy(EngineInfo {
+        id: String::new(),
+        version: String::new(),
+        containers_running: 0,
+        ..EngineInfo::default()
+    })
 }
 
 fn faulty(fault: &ProbeFault, bad: u32) -> EngineHealth {

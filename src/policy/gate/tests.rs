@@ -26,7 +26,12 @@ fn loaded(load: &str, active: &str, job: Option<(u32, JobKind)>) -> Input {
 }
 
 fn good() -> Input {
-    Input::Probe(Ok(EngineInfo { id: "ID".into(), version: "20.10.24".into(), containers_running: 3 }))
+    Input::Probe(Ok(EngineInfo {
+        id: "ID".into(),
+        version: "20.10.24".into(),
+        containers_running: 3,
+        ..EngineInfo::default()
+    }))
 }
 
 fn bad() -> Input {

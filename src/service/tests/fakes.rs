@@ -206,6 +206,10 @@ impl UnitSource for Docker {
         self.0.borrow().clone()
     }
 
+    async fn look_at(&self, _: &str) -> UnitView {
+        unit(ActiveState::Active)
+    }
+
     async fn follow(&self, observe: &mut (dyn FnMut(Observation) -> Instant + Send)) -> String {
         let mut seen = self.0.subscribe();
         loop {
@@ -231,9 +235,12 @@ impl Engine for Docker {
     async fn probe(&mut self, _: bool) -> Result<EngineInfo, ProbeFault> {
         sleep(Duration::from_millis(10)).await;
         match &*self.0.borrow() {
-            UnitView::Known(unit) if unit.active == ActiveState::Active => {
-                Ok(EngineInfo { id: Self::ID.into(), version: "20".into(), containers_running: 0 })
-            }
+            UnitView::Known(unit) if unit.active == ActiveState::Active => Ok(EngineInfo {
+                id: Self::ID.into(),
+                version: "20".into(),
+                containers_running: 0,
+                ..EngineInfo::default()
+            }),
             _ => Err(ProbeFault::Closed),
         }
     }

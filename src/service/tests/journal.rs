@@ -1,8 +1,8 @@
 //! How much the journal gets, from all tasks together, through the log's own layers and under paused time.
 
 use super::fakes::{Docker, Host, Manager, Mood, NODE, Street, World};
-use crate::model::UnitView;
 use crate::model::{ActiveState, AddressState, AdvertiseCheck, Answer, Drain, Hosting, Reading, Standing, Tenure};
+use crate::model::{Supervised, UnitView};
 use crate::policy::advertise::Locating;
 use crate::policy::gate::GateSettings;
 use crate::policy::registration::{Pace, Registration};
@@ -106,6 +106,7 @@ impl Scene {
             notifier: self.manager.clone(),
             server: "disco".to_owned(),
             outlook: outlook.subscribe(),
+            supervised: watch::channel(Supervised::nothing()).1,
             standing: standing.subscribe(),
             reach: reach.subscribe(),
             hosting: watch::channel(Hosting::Elsewhere).1,

@@ -10,6 +10,9 @@ pub(super) struct Fields<'a> {
     pub server: Option<&'a str>,
     pub reason: Option<&'a str>,
     pub engine_state: Option<&'a str>,
+    pub condition: Option<&'a str>,
+    pub refusal: Option<&'a str>,
+    pub incident: Option<&'a str>,
     pub version: Option<&'a str>,
     pub task: Option<&'a str>,
     pub place: Option<&'a str>,
@@ -87,6 +90,26 @@ impl Event<'_> {
                 Fields { by: Some(by), reason: Some(reason).filter(|reason| !reason.is_empty()), until, ..none }
             }
             Self::Undrained { by } => Fields { by, ..none },
+            Self::EngineDiagnosed { unit, condition, text }
+            | Self::RepairDone { unit, condition, text }
+            | Self::RepairFailed { unit, condition, text }
+            | Self::RepairWould { unit, condition, text } => {
+                Fields { unit: Some(unit), condition: Some(condition), reason: Some(text), ..none }
+            }
+            Self::RepairBegun { unit, condition, text, incident, .. } => Fields {
+                unit: Some(unit),
+                condition: Some(condition),
+                reason: Some(text),
+                incident: Some(incident),
+                ..none
+            },
+            Self::RepairRefused { unit, condition, why, text } => {
+                Fields { unit: Some(unit), condition: Some(condition), refusal: Some(why), reason: Some(text), ..none }
+            }
+            Self::RepairGivenUp { unit, condition, until, text } => {
+                Fields { unit: Some(unit), condition: Some(condition), until: Some(until), reason: Some(text), ..none }
+            }
+            Self::BudgetReset { unit, forgotten } => Fields { unit: Some(unit), count: number(forgotten), ..none },
             Self::HeldBack { count, kinds, now, .. } => {
                 Fields { count: Some(count.into()), kinds: Some(kinds), status: Some(now), ..none }
             }

@@ -1,7 +1,7 @@
 //! What a kind of event is, and which there are.
 
 use super::Event;
-use super::kinds::{address, discovery, engine, journal, server, service};
+use super::kinds::{address, discovery, engine, journal, repair, server, service};
 
 /// What makes a kind of event recognisable for programs: `journalctl MESSAGE_ID=…`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,6 +117,14 @@ kinds! {
     EngineNotWorking: engine::ENGINE_NOT_WORKING,
     ManagerLost: engine::MANAGER_LOST,
     ManagerBack: engine::MANAGER_BACK,
+    EngineDiagnosed: repair::ENGINE_DIAGNOSED,
+    RepairBegun: repair::REPAIR_BEGUN,
+    RepairDone: repair::REPAIR_DONE,
+    RepairFailed: repair::REPAIR_FAILED,
+    RepairRefused: repair::REPAIR_REFUSED,
+    RepairWould: repair::REPAIR_WOULD,
+    RepairGivenUp: repair::REPAIR_GIVEN_UP,
+    BudgetReset: repair::BUDGET_RESET,
     AddressFound: address::ADDRESS_FOUND,
     AddressMissing: address::ADDRESS_MISSING,
     AdvertisedUnreachable: address::ADVERTISED_UNREACHABLE,

@@ -35,6 +35,18 @@ impl fmt::Display for Event<'_> {
             Self::EntryAbandoned { address, reason } => {
                 write!(f, "the entry {address} of a former process is left to its ttl: {reason}")
             }
+            Self::EngineDiagnosed { unit, text, .. } => write!(f, "{unit}: {text}"),
+            Self::RepairBegun { unit, text, number, budget, .. } => {
+                write!(f, "restarting {unit} (restart {number} of {budget}): {text}")
+            }
+            Self::RepairDone { unit, text, .. } => write!(f, "{unit} was restarted: {text}"),
+            Self::RepairFailed { unit, text, .. } => write!(f, "the restart of {unit} did not help: {text}"),
+            Self::RepairRefused { unit, text, .. } => write!(f, "{unit} is not restarted: {text}"),
+            Self::RepairWould { unit, text, .. } => write!(f, "{unit} would be restarted now (dry-run): {text}"),
+            Self::RepairGivenUp { unit, until, text, .. } => {
+                write!(f, "giving up on {unit} until {until}, because {text}")
+            }
+            Self::BudgetReset { unit, .. } => write!(f, "an operator gave all restarts of {unit} back"),
             Self::Duplicate { address, reason } => {
                 write!(f, "{address} is not registered: {reason}; looking again slowly")
             }

@@ -222,6 +222,53 @@ pub enum Event<'a> {
         count: u64,
     },
     /// What was not logged because there was too much of it, and the status in its place.
+    /// The condition is a word.
+    EngineDiagnosed {
+        unit: &'a str,
+        condition: &'a str,
+        text: &'a str,
+    },
+    RepairBegun {
+        unit: &'a str,
+        condition: &'a str,
+        text: &'a str,
+        number: usize,
+        budget: usize,
+        /// Its folder.
+        incident: &'a str,
+    },
+    RepairDone {
+        unit: &'a str,
+        condition: &'a str,
+        text: &'a str,
+    },
+    RepairFailed {
+        unit: &'a str,
+        condition: &'a str,
+        text: &'a str,
+    },
+    /// `why` is a word.
+    RepairRefused {
+        unit: &'a str,
+        condition: &'a str,
+        why: &'a str,
+        text: &'a str,
+    },
+    RepairWould {
+        unit: &'a str,
+        condition: &'a str,
+        text: &'a str,
+    },
+    RepairGivenUp {
+        unit: &'a str,
+        condition: &'a str,
+        until: &'a str,
+        text: &'a str,
+    },
+    BudgetReset {
+        unit: &'a str,
+        forgotten: usize,
+    },
     HeldBack {
         count: u32,
         lasted: Duration,
@@ -265,6 +312,9 @@ pub fn emit(event: &Event<'_>) {
                 swarm_agent_server = $fields.server,
                 swarm_agent_reason = $fields.reason,
                 swarm_agent_engine_state = $fields.engine_state,
+                swarm_agent_condition = $fields.condition,
+                swarm_agent_refusal = $fields.refusal,
+                swarm_agent_incident = $fields.incident,
                 swarm_agent_version = $fields.version,
                 swarm_agent_task = $fields.task,
                 swarm_agent_place = $fields.place,

@@ -1,6 +1,6 @@
 //! What is kept between two scrapes.
 
-use crate::model::ProbeFault;
+use crate::model::{ProbeFault, Refusal};
 use std::time::Duration;
 
 /// What can go wrong with a request to the discovery service.
@@ -35,7 +35,15 @@ pub struct Counts {
     pub probe_failures: Tally,
     pub reloaded: u64,
     pub reload_rejected: u64,
+    /// By how they came out.
+    pub repairs: Tally,
+    /// By the guard that said no.
+    pub refusals: Tally,
+    pub would_repair: u64,
 }
+
+/// How a restart of the engine by the agent can come out.
+pub const REPAIRED: [&str; 2] = ["recovered", "failed"];
 
 impl Default for Counts {
     fn default() -> Self {
@@ -47,6 +55,9 @@ impl Default for Counts {
             probe_failures: Tally::new(&ProbeFault::KINDS),
             reloaded: 0,
             reload_rejected: 0,
+            repairs: Tally::new(&REPAIRED),
+            refusals: Tally::new(&Refusal::NAMES),
+            would_repair: 0,
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Every metric with its name and help text, in one place. The README lists what is here.
 
-use super::counts::{Counts, Histogram, Requests};
+use super::counts::{Counts, Histogram, Requests, Tally};
 use super::sample::Sample;
-use crate::model::{EngineHealth, Finding};
+use crate::model::{Condition, EngineHealth, Finding, Refusal};
 use prometheus::proto::{self, LabelPair, Metric, MetricFamily, MetricType};
 use std::iter::once;
 
@@ -15,6 +15,7 @@ pub fn all(sample: &Sample, counts: &Counts) -> Vec<MetricFamily> {
     families.extend(lease(sample));
     families.extend(requests(counts));
     families.extend(engine(sample));
+    families.extend(repairs(sample, counts));
     families.extend(probes(counts));
     families.extend(configuration(sample, counts));
     families.extend(drain(sample));
@@ -105,6 +106,48 @@ fn requests(counts: &Counts) -> Vec<MetricFamily> {
             "swarm_agent_heartbeat_duration_seconds",
             "Seconds that each register request took, failed or not.",
             &counts.heartbeats,
+        ),
+    ]
+}
+
+fn repairs(sample: &Sample, counts: &Counts) -> Vec<MetricFamily> {
+    let conditions = Condition::ALL.map(Condition::name);
+    let labelled = |label: &'static str, tally: &Tally| {
+        tally.iter().map(|(name, count)| (vec![(label, name)], count as f64)).collect::<Vec<_>>()
+    };
+    let refused = Refusal::NAMES.map(|name| (vec![("guard", name)], f64::from(sample.repair_refused == Some(name))));
+    let (used, budget) = sample.repairs_in_window;
+    vec![
+        gauges(
+            "swarm_agent_engine_condition",
+            "1 for what the supervisor makes of the engine, 0 for every other condition.",
+            states("condition", conditions, sample.engine_condition),
+        ),
+        counters(
+            "swarm_agent_engine_restarts_total",
+            "Restarts of the engine by the agent that came to an end, by how they came out.",
+            labelled("outcome", &counts.repairs),
+        ),
+        counters(
+            "swarm_agent_engine_restarts_refused_total",
+            "How often a guard said no to a restart that the engine needed. Each refusal counts once.",
+            labelled("guard", &counts.refusals),
+        ),
+        gauges(
+            "swarm_agent_engine_restart_refused",
+            "1 for the guard that keeps the agent from restarting an engine that needs it, else 0.",
+            refused,
+        ),
+        counters(
+            "swarm_agent_engine_restarts_dry_total",
+            "Restarts that the agent would have made, had supervision.mode not been dry-run.",
+            once((Vec::new(), counts.would_repair as f64)),
+        ),
+        gauge("swarm_agent_engine_restarts_in_window", "Restarts that supervision.window counts now.", used as f64),
+        gauge(
+            "swarm_agent_engine_restarts_budget",
+            "How many restarts the agent may make in a supervision.window (supervision.restarts).",
+            budget as f64,
         ),
     ]
 }

@@ -63,6 +63,21 @@ impl Metrics {
         *count += 1;
     }
 
+    /// A restart of the engine by the agent has come to its end.
+    pub fn repaired(&self, works: bool) {
+        self.counts().repairs.add(Some(counts::REPAIRED[usize::from(!works)]));
+    }
+
+    /// A guard said no to a restart of the engine.
+    pub fn repair_refused(&self, guard: &'static str) {
+        self.counts().refusals.add(Some(guard));
+    }
+
+    /// The engine would have been restarted.
+    pub fn repair_would(&self) {
+        self.counts().would_repair += 1;
+    }
+
     /// Everything in Prometheus' text format.
     pub fn render(&self, sample: &Sample) -> Result<String, Error> {
         // a copy, so that nobody who counts waits for the rendering

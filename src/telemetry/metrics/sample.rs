@@ -21,6 +21,12 @@ pub struct Sample {
 
     /// One of [`crate::model::EngineHealth::NAMES`].
     pub engine_state: &'static str,
+    /// What the supervisor makes of it: one of the names of [`crate::model::Condition`].
+    pub engine_condition: &'static str,
+    /// Why an engine that needs a restart gets none: one of the names of [`crate::model::Refusal`].
+    pub repair_refused: Option<&'static str>,
+    /// How many restarts of the budget are used up, and the budget.
+    pub repairs_in_window: (usize, usize),
     /// None while the engine does not answer.
     pub containers_running: Option<u32>,
     /// One of [`crate::model::Finding::NAMES`]; none before the address was asked, and where nobody asks.

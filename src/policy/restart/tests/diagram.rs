@@ -12,7 +12,7 @@ fn phase(state: &Supervision) -> &'static str {
         Phase::Watching => "watching",
         Phase::Waiting { .. } => "waiting",
         Phase::Assessing => "assessing",
-        Phase::Restarting => "restarting",
+        Phase::Restarting(_) => "restarting",
         Phase::GivenUp { .. } => "given up",
     }
 }

@@ -4,5 +4,6 @@ pub mod address;
 pub mod discovery;
 pub mod engine;
 pub mod journal;
+pub mod repair;
 pub mod server;
 pub mod service;
