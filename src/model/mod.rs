@@ -77,5 +77,5 @@ pub use supervision::{
 pub use tls::{CREDENTIAL, ClientFiles, TlsFault, TlsFileFault, TlsFileProblem, TlsFiles, TlsNames, TlsSide};
 pub use token::Token;
 pub use unit::{ActiveState, Job, JobKind, LoadState, UnitState, UnitView};
-pub use unit_report::{JobResult, UnitLimits, UnitReport};
+pub use unit_report::{JobResult, UnitLimits, UnitReport, UnitRun};
 pub use way_out::{AuthFiles, AuthNames, Timeouts, WayOut};

@@ -33,6 +33,20 @@ pub struct UnitReport {
     pub invocation: Vec<u8>,
     /// The units that start this one, such as its socket.
     pub triggered_by: Vec<String>,
+    pub run: UnitRun,
+}
+
+/// The last run of a service, in microseconds of the machine's monotonic clock; 0 is never.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct UnitRun {
+    /// When its main process began.
+    pub main_start: u64,
+    pub main_exit: u64,
+    /// When the unit became active, and when it stopped being so.
+    pub active_enter: u64,
+    pub active_exit: u64,
+    /// When systemd starts it anew by itself: `no`, `always`, `on-failure`, …
+    pub restart: String,
 }
 
 /// None stands for no limit.

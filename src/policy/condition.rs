@@ -3,7 +3,9 @@
 //! The unit comes first: what is not active is never probed. A statement about the engine needs proof; where our own
 //! permissions or the bus are at fault, nothing is said about it.
 
-use crate::model::{ActiveState, Condition, EngineHealth, JobKind, LoadState, ProbeFault, UnitState, UnitView};
+use crate::model::{
+    ActiveState, Condition, EngineHealth, JobKind, LoadState, ProbeFault, UnitReport, UnitRun, UnitState, UnitView,
+};
 
 /// What is known of the engine at one moment.
 #[derive(Debug, Clone, Copy)]
@@ -13,6 +15,8 @@ pub struct Signs<'a> {
     pub health: &'a EngineHealth,
     /// containerd.service, where there is one of its own.
     pub runtime: Option<&'a UnitState>,
+    /// Somebody stopped the unit, although that ended badly.
+    pub stopped: bool,
     /// Programs of this machine wait for CPU, memory or disks.
     pub starved: bool,
 }
@@ -20,8 +24,29 @@ pub struct Signs<'a> {
 pub fn diagnose(signs: &Signs<'_>) -> Condition {
     match signs.unit {
         UnitView::Unknown(_) => Condition::CannotTell,
-        UnitView::Known(unit) => diagnose_unit(unit).unwrap_or_else(|| of_probes(signs)),
+        UnitView::Known(unit) => match diagnose_unit(unit) {
+            Some(Condition::Failed) if signs.stopped => Condition::Stopped,
+            Some(condition) => condition,
+            None => of_probes(signs),
+        },
     }
+}
+
+/// Whether a unit that is failed was stopped by somebody: a stop of a service that hangs ends with a kill, and systemd calls
+/// that a failure.
+///
+/// A service that fails by itself loses its main process first, and its unit stops being active for that; with a stop it
+/// is the other way round. And systemd starts one that failed by itself anew, until its limit is reached, if it is told
+/// to: where it did not, somebody has stopped it meanwhile.
+pub fn was_stopped(report: &UnitReport) -> bool {
+    if report.state.active != ActiveState::Failed {
+        return false;
+    }
+    let UnitRun { main_start, main_exit, active_enter, active_exit, restart } = &report.run;
+    let was_active = *main_start > 0 && main_start <= active_enter && active_enter <= active_exit;
+    let stopped_first = was_active && active_exit < main_exit;
+    let given_up = report.limits.start_burst == 0 || report.restarts + 1 >= report.limits.start_burst;
+    stopped_first || (!matches!(restart.as_str(), "" | "no") && !given_up)
 }
 
 /// Nothing if the unit is active and stays so: then probes tell.

@@ -211,6 +211,7 @@ impl Repairer {
             unit: &self.units.borrow(),
             health: &self.outlook.borrow().health,
             runtime: watch.around.runtime.as_ref(),
+            stopped: watch.around.stopped,
             starved: watch.around.starved.is_some(),
         });
         self.tell(watch, condition).await;

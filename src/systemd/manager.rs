@@ -2,7 +2,7 @@
 
 use super::calls::{Listed, MANAGER, MANAGER_PATH, PROPERTIES, Properties, SYSTEMD, UNIT, call, job_kind, load};
 use super::fault::ManagerError;
-use crate::model::{Job, JobResult, LoadState, UnitLimits, UnitReport, UnitState};
+use crate::model::{Job, JobResult, LoadState, UnitLimits, UnitReport, UnitRun, UnitState};
 use futures_util::StreamExt;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -212,5 +212,12 @@ fn report(unit: &mut Properties<'_>, service: &mut Properties<'_>, job: Option<J
         cpu_affinity: service.bytes("CPUAffinity"),
         invocation: unit.bytes("InvocationID"),
         triggered_by: unit.texts("TriggeredBy"),
+        run: UnitRun {
+            main_start: service.number("ExecMainStartTimestampMonotonic"),
+            main_exit: service.number("ExecMainExitTimestampMonotonic"),
+            active_enter: unit.number("ActiveEnterTimestampMonotonic"),
+            active_exit: unit.number("ActiveExitTimestampMonotonic"),
+            restart: service.text("Restart").to_owned(),
+        },
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{EngineInfo, Job};
+use crate::model::{EngineInfo, Job, UnitLimits};
 use ActiveState::{Activating, Active, Deactivating, Failed, Inactive, Reloading};
 use LoadState::{Loaded, Masked, NotFound};
 use std::time::Duration;
@@ -26,7 +26,7 @@ fn faulty(fault: &ProbeFault, bad: u32) -> EngineHealth {
 /// With probes that are all well, as if one could be made.
 fn by_unit(unit: UnitState) -> Condition {
     let unit = UnitView::Known(unit);
-    diagnose(&Signs { unit: &unit, health: &well(), runtime: None, starved: false })
+    diagnose(&Signs { unit: &unit, health: &well(), runtime: None, stopped: false, starved: false })
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn probes_tell_of_an_active_unit_once_they_are_sure() {
     ] {
         let view = UnitView::Known(unit(Loaded, Active, None));
         let (doubt, certainty) = (faulty(&fault, LIMIT - 1), faulty(&fault, LIMIT));
-        let signs = Signs { unit: &view, health: &certainty, runtime: None, starved: false };
+        let signs = Signs { unit: &view, health: &certainty, runtime: None, stopped: false, starved: false };
         assert_eq!(diagnose(&signs), sure, "{fault}");
         assert_eq!(diagnose(&Signs { health: &doubt, ..signs }), Condition::Doubtful, "{fault}");
         // a slow machine explains slowness, and nothing else
@@ -101,7 +101,7 @@ fn our_own_troubles_are_no_statement_about_the_engine() {
         (&blind, faulty(&timeout, LIMIT)),
         (&blind, well()),
     ] {
-        let signs = Signs { unit: view, health: &health, runtime: None, starved: false };
+        let signs = Signs { unit: view, health: &health, runtime: None, stopped: false, starved: false };
         assert_eq!(diagnose(&signs), Condition::CannotTell, "{health}");
     }
 }
@@ -117,7 +117,13 @@ fn containerd_is_named_when_it_is_down() {
         (Failed, Some(JobKind::Start), Condition::RuntimeHung),
     ] {
         let runtime = unit(Loaded, active, job);
-        let signs = Signs { unit: &view, health: &faulty(&hangs, LIMIT), runtime: Some(&runtime), starved: false };
+        let signs = Signs {
+            unit: &view,
+            health: &faulty(&hangs, LIMIT),
+            runtime: Some(&runtime),
+            stopped: false,
+            starved: false,
+        };
         assert_eq!(diagnose(&signs), expected, "{active:?} {job:?}");
         // later engines answer everything while containerd is stopped
         let well = diagnose(&Signs { health: &well(), ..signs });
@@ -130,7 +136,56 @@ fn containerd_is_named_when_it_is_down() {
 fn an_engine_that_was_not_probed_yet_is_being_proved() {
     let view = UnitView::Known(unit(Loaded, Active, None));
     for health in [EngineHealth::Proving { good: 1, need: 2 }, EngineHealth::Failed, EngineHealth::Restarting] {
-        let signs = Signs { unit: &view, health: &health, runtime: None, starved: true };
+        let signs = Signs { unit: &view, health: &health, runtime: None, stopped: false, starved: true };
         assert_eq!(diagnose(&signs), Condition::Proving, "{health}");
     }
+}
+
+/// The times of a run: main process started, unit active, unit no longer active, main process gone.
+fn failed_report(times: [u64; 4], restart: &str, restarts: u32) -> UnitReport {
+    let [main_start, active_enter, active_exit, main_exit] = times;
+    UnitReport {
+        name: String::new(),
+        description: String::new(),
+        state: UnitState { load: LoadState::Loaded, active: ActiveState::Failed, sub: String::new(), job: None },
+        load_word: String::new(),
+        active_word: String::new(),
+        since: None,
+        file_state: String::new(),
+        result: String::new(),
+        status_text: String::new(),
+        main_pid: None,
+        restarts,
+        drop_ins: Vec::new(),
+        needs_daemon_reload: false,
+        limits: UnitLimits { start_burst: 3, ..UnitLimits::default() },
+        environment: Vec::new(),
+        cpu_affinity: Vec::new(),
+        invocation: Vec::new(),
+        triggered_by: Vec::new(),
+        run: UnitRun { main_start, main_exit, active_enter, active_exit, restart: restart.to_owned() },
+    }
+}
+
+#[test]
+fn a_stop_that_ended_with_a_kill_is_a_stop() {
+    for (times, restart, restarts, stopped, what) in [
+        ([10, 20, 90, 100], "no", 0, true, "it hung, and was killed after its time to stop"),
+        ([10, 20, 100, 90], "no", 0, false, "it crashed"),
+        ([10, 20, 100, 90], "on-failure", 3, false, "it crashed again and again, until the limit"),
+        ([10, 20, 100, 90], "always", 0, true, "it crashed, and the restart was called off"),
+        ([50, 20, 40, 60], "no", 0, false, "this start of it failed; the run before was stopped"),
+        ([50, 20, 40, 60], "always", 3, false, "the same, until the limit"),
+        ([10, 0, 0, 20], "no", 0, false, "it was never active"),
+        ([0, 0, 0, 0], "no", 0, false, "it never ran"),
+    ] {
+        assert_eq!(was_stopped(&failed_report(times, restart, restarts)), stopped, "{what}");
+    }
+    let report = failed_report([10, 20, 90, 100], "always", 0);
+    let active = UnitState { active: ActiveState::Active, ..report.state.clone() };
+    assert!(!was_stopped(&UnitReport { state: active, ..report.clone() }));
+    let view = UnitView::Known(report.state);
+    let signs = Signs { unit: &view, health: &EngineHealth::Failed, runtime: None, stopped: true, starved: false };
+    assert_eq!(diagnose(&signs), Condition::Stopped);
+    assert_eq!(diagnose(&Signs { stopped: false, ..signs }), Condition::Failed);
 }

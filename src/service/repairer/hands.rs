@@ -1,8 +1,8 @@
 //! What the repairer looks at and does on this machine.
 
 use crate::engine::{Inspector, shims};
-use crate::model::{Condition, Culprit, JobResult, LoadState, Sighting, UnitReport, UnitState, UnitView};
-use crate::policy::condition::diagnose_unit;
+use crate::model::{ActiveState, Condition, Culprit, JobResult, LoadState, Sighting, UnitReport, UnitState, UnitView};
+use crate::policy::condition::{diagnose_unit, was_stopped};
 use crate::policy::gate::may_connect;
 use crate::policy::pressure::{Pressure, starvation};
 use crate::service::engine_restart::{Order, Recovery, RestartFault, restart};
@@ -28,6 +28,8 @@ const PROC: &str = "/proc";
 pub struct Surroundings {
     /// containerd's unit, where there is one.
     pub runtime: Option<UnitState>,
+    /// The engine's unit is failed because somebody stopped it.
+    pub stopped: bool,
     /// What the machine is short of.
     pub starved: Option<String>,
 }
@@ -66,7 +68,7 @@ impl Hands for Host {
             UnitView::Known(unit) => Some(unit).filter(|unit| unit.load != LoadState::NotFound),
             UnitView::Unknown(_) => None,
         };
-        Surroundings { runtime, starved: starvation(&pressure()) }
+        Surroundings { runtime, stopped: self.was_stopped().await, starved: starvation(&pressure()) }
     }
 
     async fn containers(&self) -> Sighting {
@@ -112,7 +114,10 @@ impl Hands for Host {
         let manager = Manager::connect().await?;
         let engine = manager.report(&self.engine).await?;
         // somebody may have been quicker
-        if !diagnose_unit(&engine.state).is_none_or(|now| now == seen) || seen.is_up() != is_active(&engine) {
+        if was_stopped(&engine)
+            || !diagnose_unit(&engine.state).is_none_or(|now| now == seen)
+            || seen.is_up() != is_active(&engine)
+        {
             return Err(RestartFault::Overtaken(engine.name, engine.active_word));
         }
         let inspector = Inspector::new(self.socket.clone(), ASK);
@@ -128,6 +133,19 @@ impl Hands for Host {
 }
 
 impl Host {
+    /// What can't be told is no failure to mend.
+    async fn was_stopped(&self) -> bool {
+        let failed = |unit: &UnitState| unit.active == ActiveState::Failed;
+        match self.units.look_at(&self.engine).await {
+            UnitView::Known(unit) if failed(&unit) => {}
+            _ => return false,
+        }
+        match Manager::connect().await {
+            Ok(manager) => manager.report(&self.engine).await.is_ok_and(|report| was_stopped(&report)),
+            Err(_) => true,
+        }
+    }
+
     async fn logs(&self, manager: &Manager) -> Vec<Leaf> {
         let copied = async { manager.start(EVIDENCE_UNIT).await?.result(EVIDENCE_LIMIT).await };
         let why = match copied.await {

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::model::{
-    ActiveState, Culprit, EngineDetails, LoadState, ProbeFault, SupervisionMode, UnitLimits, UnitReport, UnitState,
+    ActiveState, Culprit, EngineDetails, LoadState, ProbeFault, SupervisionMode, UnitLimits, UnitReport, UnitRun,
+    UnitState,
 };
 use crate::policy::gate::Verdict;
 use crate::service::beat::Beats;
@@ -79,6 +80,7 @@ impl Hands for Machine {
             cpu_affinity: Vec::new(),
             invocation: Vec::new(),
             triggered_by: Vec::new(),
+            run: UnitRun::default(),
         };
         Ok(Recovery { job: None, took: Duration::from_secs(3), engine: EngineDetails::default(), after })
     }
@@ -271,6 +273,10 @@ async fn what_is_stopped_masked_or_unknown_is_left_alone() {
     node.see(unit(ActiveState::Inactive), stopped.clone()).await;
     node.see(UnitState { load: LoadState::Masked, ..unit(ActiveState::Inactive) }, stopped).await;
     node.see(unit(ActiveState::Activating), failed()).await;
+    // stopped while it hung: systemd had to kill it
+    node.machine.around.lock().unwrap().stopped = true;
+    node.see(unit(ActiveState::Failed), failed()).await;
+    assert_eq!(node.supervised.borrow().condition, Condition::Stopped);
     node.see(unit(ActiveState::Active), faulty(ProbeFault::Permission { socket: String::new() })).await;
     node.units.send_replace(UnitView::Unknown("no bus".into()));
     node.later(3600).await;

@@ -28,6 +28,7 @@ fn unit(active: ActiveState, word: &str, sub: &str) -> UnitReport {
         cpu_affinity: vec![0b1101],
         invocation: Vec::new(),
         triggered_by: vec!["docker.socket".into()],
+        run: Default::default(),
     }
 }
 

@@ -16,6 +16,7 @@ mod lister;
 mod package;
 mod relay;
 mod reload;
+mod repair;
 mod secured;
 mod status;
 mod trouble;
