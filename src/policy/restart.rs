@@ -8,7 +8,7 @@
 //! An attempt counts from the moment it is decided on, so that the history can be on the disk before anything is done.
 //! Time is the caller's: it has to go on while the machine sleeps, and a time that goes back changes nothing.
 //!
-//! The diagram in `restart/diagram.txt` is made from this code by its tests.
+//! The diagram in `docs/supervision.md` is made from this code by its tests.
 
 use crate::model::{
     Attempt, Condition, Culprit, Doing, Moment, Refusal, Repair, Risk, SupervisionMode, SupervisionSettings,

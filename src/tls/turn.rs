@@ -47,9 +47,10 @@ mod tests {
         assert_eq!(turn.take(limit, move || ran.send(()).is_ok()).await, late.map(|()| true));
         assert!(seen.recv().is_err(), "it was not begun");
         drop(release);
-        assert_eq!(turn.take(Duration::from_secs(60), || 7).await, Ok(7));
-        let panicked: Result<(), _> = turn.take(limit, || panic!("on purpose")).await;
+        let patience = Duration::from_secs(60);
+        assert_eq!(turn.take(patience, || 7).await, Ok(7));
+        let panicked: Result<(), _> = turn.take(patience, || panic!("on purpose")).await;
         assert!(panicked.is_err());
-        assert_eq!(turn.take(limit, || 8).await, Ok(8), "a panic is no end");
+        assert_eq!(turn.take(patience, || 8).await, Ok(8), "a panic is no end");
     }
 }

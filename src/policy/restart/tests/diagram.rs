@@ -5,7 +5,8 @@ use super::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/policy/restart/diagram.txt");
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/supervision.md");
+const FENCE: (&str, &str) = ("```mermaid\n", "```\n");
 
 fn phase(state: &Supervision) -> &'static str {
     match state.phase {
@@ -87,7 +88,7 @@ fn key(state: &Supervision) -> String {
     format!("{:?}{:?}{up:?}{}{wait:?}{refused:?}{history:?}", state.settings.mode, state.condition, phase(state))
 }
 
-/// `BLESS=1 cargo test --lib diagram` writes the file anew.
+/// `BLESS=1 cargo test --lib diagram` writes it anew.
 #[test]
 fn the_diagram_is_what_the_machine_does() {
     let mut text = "stateDiagram-v2\n    [*] --> watching\n".to_owned();
@@ -97,8 +98,12 @@ fn the_diagram_is_what_the_machine_does() {
         writeln!(text, "    {} --> {} : {}{act}", from.replace(' ', "_"), to.replace(' ', "_"), inputs.join(", "))
             .unwrap();
     }
+    let page = std::fs::read_to_string(PAGE).unwrap();
+    let (before, rest) = page.split_once(FENCE.0).expect("a diagram in the page");
+    let (shown, after) = rest.split_once(FENCE.1).expect("its end");
     if std::env::var_os("BLESS").is_some() {
-        std::fs::write(FILE, &text).unwrap();
+        std::fs::write(PAGE, [before, FENCE.0, &text, FENCE.1, after].concat()).unwrap();
+    } else {
+        assert_eq!(shown, text, "BLESS=1 cargo test --lib diagram");
     }
-    assert_eq!(std::fs::read_to_string(FILE).unwrap_or_default(), text, "BLESS=1 cargo test --lib diagram");
 }
