@@ -1,8 +1,9 @@
 //! The supervisor of the engine: what it recognises, what it repairs, and what it leaves alone.
 
 use std::thread::sleep;
+use std::time::Duration;
 
-use e2e::{Machine, Result, Signal, TestResult, wait_for};
+use e2e::{Machine, Result, Signal, TestResult, wait_for_every};
 use serde_json::Value;
 
 use crate::fleet::{Fleet, SECOND};
@@ -28,10 +29,19 @@ fn supervision(node: &Machine) -> Result<Value> {
     Ok(report["supervision"].clone())
 }
 
+/// Looks a few times a second, for a look takes its time.
+fn until(what: &str, timeout: Duration, mut look: impl FnMut() -> Result<bool>) -> Result<()> {
+    wait_for_every(SECOND / 5, what, timeout, || match look() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err("not so yet".to_owned()),
+        Err(error) => Err(format!("{error:#}")),
+    })
+}
+
 /// Waits until the supervisor makes this of the engine, and says so everywhere.
 fn wait_condition(node: &Machine, condition: &str) -> Result<()> {
     let mut seen = Value::Null;
-    let waited = wait_for(condition, 40 * SECOND, || -> Result<bool> {
+    let waited = until(condition, 40 * SECOND, || {
         seen = supervision(node)?;
         Ok(seen["condition"] == condition)
     });
@@ -52,7 +62,7 @@ fn said(node: &Machine, event: &str) -> Result<Vec<String>> {
 
 fn wait_said(node: &Machine, event: &str, part: &str) -> Result<String> {
     let mut found = None;
-    wait_for(&format!("{event}: {part}"), 60 * SECOND, || -> Result<bool> {
+    until(&format!("{event}: {part}"), 60 * SECOND, || {
         found = said(node, event)?.into_iter().find(|message| message.contains(part));
         Ok(found.is_some())
     })?;
@@ -90,7 +100,7 @@ fn every_observation_has_its_own_condition_and_nothing_is_done_where_repair_is_o
     for n in 0..16 {
         node.systemd_run(&format!("busy-{n}.service"), ["sh", "-c", "while :; do :; done"])?;
     }
-    let starved = wait_for("pressure", 60 * SECOND, || -> Result<bool> {
+    let starved = until("pressure", 60 * SECOND, || {
         let pressure = node.read("/proc/pressure/cpu")?;
         let avg10 = pressure.split("avg10=").nth(1).and_then(|rest| rest.split(' ').next()?.parse::<f64>().ok());
         Ok(avg10.is_some_and(|avg10| avg10 >= 92.0))
@@ -227,9 +237,9 @@ fn a_hung_engine_is_restarted_and_one_that_was_stopped_while_it_hung_is_not() ->
     wait_said(node, REPAIR_BEGUN, "the engine hangs")?;
     wait_said(node, "repair-done", "the engine works again")?;
 
-    // an administrator is quicker: systemd has to kill it, and calls that a failure
-    sleep(4 * SECOND);
-    node.signal("docker.service", Signal::SIGSTOP)?;
+    // an administrator is quicker: systemd has to kill what takes too long, and calls that a failure
+    with_docker_drop_in(&fleet, "[Service]\nTimeoutStopSec=1us\n")?;
+    wait_condition(node, "working")?;
     node.ok(["systemctl", "stop", "docker.service", "docker.socket"])?;
     assert_eq!(node.unit("docker.service")?.active_state(), "failed");
     wait_condition(node, "stopped")?;
@@ -248,7 +258,7 @@ fn containers_that_would_die_keep_the_engine_down_until_somebody_decides() -> Te
     node.docker_run_idle("web", &[])?;
     let id = node.ok(["docker", "inspect", "--format", "{{.Id}} {{.State.Pid}}", "web"])?;
     let (id, pid) = id.trim().split_once(' ').unwrap_or_default();
-    wait_for("the count", 20 * SECOND, || -> Result<bool> { Ok(status_text(node)?.contains("1 container")) })?;
+    until("the count", 20 * SECOND, || Ok(status_text(node)?.contains("1 container")))?;
     node.signal("docker.service", Signal::SIGKILL)?;
     let refused = wait_said(node, REPAIR_REFUSED, "1 container would die (live-restore is off)")?;
     assert!(refused.contains(&id[..12]), "{refused}");
@@ -267,7 +277,7 @@ fn containers_that_would_die_keep_the_engine_down_until_somebody_decides() -> Te
     node.ok(["docker", "start", "web"])?;
     let pid = node.ok(["docker", "inspect", "--format", "{{.State.Pid}}", "web"])?;
     wait_condition(node, "working")?;
-    wait_for("the agent knows of live-restore", 20 * SECOND, || -> Result<bool> {
+    until("the agent knows of live-restore", 20 * SECOND, || {
         Ok(node.read("/var/lib/swarm-agent/supervision.json")?.contains("\"live_restore\":true"))
     })?;
     node.signal("docker.service", Signal::SIGKILL)?;
@@ -287,11 +297,9 @@ fn an_engine_that_can_not_start_gets_its_budget_over_restarts_and_reboots_and_no
     assert!(given_up.contains("because 2 restarts within 10m did not help"), "{given_up}");
     assert_eq!(said(node, REPAIR_BEGUN)?.len(), 2);
     node.ok(["systemctl", "restart", "swarm-agent"])?;
-    wait_for("the budget is still used up", 30 * SECOND, || -> Result<bool> {
-        Ok(supervision(node)?["refused"]["guard"] == "budget")
-    })?;
+    until("the budget is still used up", 30 * SECOND, || Ok(supervision(node)?["refused"]["guard"] == "budget"))?;
     node.reboot()?;
-    wait_for("the budget survives a reboot", 60 * SECOND, || -> Result<bool> {
+    until("the budget survives a reboot", 60 * SECOND, || {
         Ok(supervision(node).is_ok_and(|seen| seen["refused"]["guard"] == "budget"))
     })?;
     assert_eq!(said(node, REPAIR_BEGUN)?, [""; 0], "in this boot");
