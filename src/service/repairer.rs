@@ -143,7 +143,11 @@ impl Repairer {
                     watch.errand = None;
                     self.take(&mut watch, finding).await;
                 }
-                () = sleep_until(self.clock.instant(wake)) => {}
+                () = sleep_until(self.clock.instant(wake)) => {
+                    if watch.errand.is_none() {
+                        self.step(&mut watch, Input::Tick).await;
+                    }
+                }
             }
         }
     }

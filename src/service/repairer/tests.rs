@@ -223,6 +223,24 @@ async fn a_failed_engine_is_restarted_with_the_history_on_disk_and_the_evidence_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_restart_that_did_not_help_is_followed_by_another_one_when_the_cooldown_ends_and_not_later() {
+    let cooldown = Duration::from_secs(62);
+    let node = Running::start(SupervisionSettings { cooldown, ..SETTINGS }, Memory::default());
+    no_containers(&node.machine);
+    node.later(1).await;
+    node.see(unit(ActiveState::Failed), failed()).await;
+    let first = tokio::time::Instant::now();
+    node.later(20).await;
+    assert_eq!(node.refused(), Some("cooldown"));
+    node.machine.done();
+    while !node.machine.done().contains(&"restart Engine failed".to_owned()) {
+        sleep(Duration::from_millis(100)).await;
+    }
+    let apart = first.elapsed().as_secs_f64();
+    assert!((60.0..62.0).contains(&apart), "{apart}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn containers_that_would_die_are_named_and_looked_at_again() {
     let node = Running::start(SETTINGS, Memory::default());
     *node.machine.sighting.lock().unwrap() = Sighting { scopes: Some(vec!["0123456789abcdef".into()]), shims: None };
