@@ -1,7 +1,7 @@
 //! What an operator's command asks of the engine: one connection per question, and nothing kept open.
 
 use super::docker::{alive, connect_fault};
-use crate::model::{Container, EngineDetails, ProbeFault};
+use crate::model::{Container, EngineDetails, ProbeFault, RunningContainer, Survey};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
@@ -52,12 +52,37 @@ impl Inspector {
         Ok(listed.into_iter().map(Listed::container).collect())
     }
 
+    /// The running containers with their processes, and what a restart that loses none of them depends on.
+    pub async fn survey(&self) -> Result<Survey, ProbeFault> {
+        let info: Stance = self.ask("/info").await?;
+        let mut containers = Vec::new();
+        for container in self.containers().await? {
+            let inspected: Inspected = self.ask(&format!("/containers/{}/json", container.id)).await?;
+            let (pid, name) = (inspected.state.pid, inspected.name.trim_start_matches('/').to_owned());
+            // one that ended just now has none
+            if pid > 0 {
+                containers.push(RunningContainer { id: container.id, name, pid, born: None });
+            }
+        }
+        Ok(Survey { swarm: info.swarm.local_node_state, live_restore: info.live_restore_enabled, containers })
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, path: &str) -> Result<T, ProbeFault> {
+        const WHAT: &str = "a question about containers";
+        let answer = self.get(path, Instant::now() + self.timeout).await?;
+        let (status, body) = answer.ok_or_else(|| ProbeFault::Io(format!("no answer to {path}")))?;
+        if !status.is_success() {
+            return Err(ProbeFault::Status { path: WHAT, status: status.as_u16() });
+        }
+        read(WHAT, &body)
+    }
+
     /// Nothing if there was no answer in time.
-    async fn get(&self, path: &'static str, deadline: Instant) -> Result<Option<(StatusCode, Bytes)>, ProbeFault> {
+    async fn get(&self, path: &str, deadline: Instant) -> Result<Option<(StatusCode, Bytes)>, ProbeFault> {
         timeout_at(deadline, self.exchange(path)).await.map_or(Ok(None), |answer| answer.map(Some))
     }
 
-    async fn exchange(&self, path: &'static str) -> Result<(StatusCode, Bytes), ProbeFault> {
+    async fn exchange(&self, path: &str) -> Result<(StatusCode, Bytes), ProbeFault> {
         let stream = UnixStream::connect(&self.socket).await.map_err(|error| connect_fault(&self.socket, &error))?;
         let (mut sender, driver) =
             http1::handshake(TokioIo::new(stream)).await.map_err(|error| ProbeFault::Io(error.to_string()))?;
@@ -88,6 +113,34 @@ struct Info {
     live_restore_enabled: Option<bool>,
     containerd_commit: Commit,
     warnings: Option<Vec<String>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct Stance {
+    live_restore_enabled: Option<bool>,
+    swarm: Swarm,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct Swarm {
+    local_node_state: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Inspected {
+    #[serde(default)]
+    name: String,
+    state: ProcessState,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ProcessState {
+    #[serde(default)]
+    pid: u32,
 }
 
 #[derive(Deserialize, Default)]

@@ -1,4 +1,7 @@
-//! Who this host is.
+//! This host: who it is, and a folder of it that can be changed without a trace.
+
+pub mod overlay;
+pub mod processes;
 
 use crate::model::HostIdentity;
 use ring::hmac;

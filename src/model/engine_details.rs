@@ -12,6 +12,25 @@ pub struct EngineDetails {
     pub warnings: Vec<String>,
 }
 
+/// What has to be known of an engine before a restart that loses no container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Survey {
+    /// `Swarm.LocalNodeState`; empty where the engine does not say.
+    pub swarm: String,
+    pub live_restore: Option<bool>,
+    pub containers: Vec<RunningContainer>,
+}
+
+/// A container by its process, so that it can be told from one that was started anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunningContainer {
+    pub id: String,
+    pub name: String,
+    pub pid: u32,
+    /// When its process began, in ticks of the kernel since the boot.
+    pub born: Option<u64>,
+}
+
 /// A running container. Only an engine that answers knows its name and its image.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Container {

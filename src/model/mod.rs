@@ -53,7 +53,7 @@ pub use discovery_url::{Discovery, DiscoveryUrl, NodesUrl, ServerUrl, TokenUrl};
 pub use drain::{Drain, DrainError, DrainWish};
 pub use drained::DrainedNode;
 pub use engine::{EngineHealth, EngineInfo, ProbeFault};
-pub use engine_details::{Container, EngineDetails};
+pub use engine_details::{Container, EngineDetails, RunningContainer, Survey};
 pub use hosting::Hosting;
 pub use limiter::Limiter;
 pub use listing::{Entry, Listing, Unreadable};

@@ -11,6 +11,7 @@ pub mod freshness;
 pub mod gate;
 pub mod identity;
 pub mod lease;
+pub mod lossless;
 pub mod operator_restart;
 pub mod operator_status;
 pub mod overall;

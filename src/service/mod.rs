@@ -25,6 +25,7 @@ pub mod errands;
 pub mod exposer;
 pub mod identity;
 pub mod locator;
+pub mod lossless;
 pub mod marker;
 pub mod prober;
 pub mod publisher;

@@ -80,6 +80,11 @@ impl Manager {
         self.queue("StartUnit", unit).await
     }
 
+    /// Queues a reload of the service's own configuration; the same.
+    pub async fn reload(&self, unit: &str) -> Result<UnitJob, ManagerError> {
+        self.queue("ReloadUnit", unit).await
+    }
+
     async fn queue(&self, method: &str, unit: &str) -> Result<UnitJob, ManagerError> {
         match self.try_queue(method, unit).await {
             Ok(job) => Ok(job),

@@ -9,6 +9,8 @@ var cases = [
     ["not handled", "swarm-agent", UNITS, { unit: "docker.socket", verb: "restart" }],
     ["not handled", "swarm-agent", UNITS, { unit: "ssh.service", verb: "restart" }],
     ["yes", "swarm-agent", UNITS, { unit: "swarm-agent-evidence.service", verb: "start" }],
+    ["yes", "swarm-agent", UNITS, { unit: "swarm-agent-lossless.service", verb: "start" }],
+    ["not handled", "swarm-agent", UNITS, { unit: "swarm-agent-lossless.service", verb: "stop" }],
     ["not handled", "swarm-agent", UNITS, { unit: "swarm-agent-evidence.service", verb: "stop" }],
     ["not handled", "swarm-agent", UNITS, { unit: "swarm-agent-evidence.service", verb: "set-property" }],
     ["not handled", "swarm-agent", UNITS, { unit: "containerd.service", verb: "restart" }],

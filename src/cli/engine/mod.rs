@@ -2,6 +2,7 @@
 
 mod evidence;
 mod fault;
+mod lossless;
 mod reset;
 mod restart;
 mod restart_text;
@@ -27,6 +28,8 @@ enum Command {
     Restart(restart::Restart),
     Reset(reset::Reset),
     #[command(hide = true)]
+    Lossless(lossless::Lossless),
+    #[command(hide = true)]
     Evidence(evidence::Evidence),
 }
 
@@ -36,6 +39,7 @@ impl Engine {
             Command::Status(status) => status.run(),
             Command::Restart(restart) => restart.run(),
             Command::Reset(reset) => reset.run(),
+            Command::Lossless(lossless) => lossless.run(),
             Command::Evidence(evidence) => evidence.run(),
         }
     }

@@ -23,6 +23,11 @@ Refused if the unit is absent or masked, if something else is under way, and if 
 instead). Containers that would die, because live-restore is off or unknown, are listed, and you are asked. Then \
 systemd's start limit is cleared, the unit restarted, its job waited for, and the engine asked for /_ping and /info.
 
+With --lossless no container dies: swarm-agent-lossless.service turns live-restore on by a reload of the engine, sees that the \
+engine says so, restarts it, proves that each container is the same process as before, and turns live-restore off again. \
+daemon.json is not written for that. Refused in swarm mode, with a --live-restore flag on dockerd's command line, and if \
+the engine hangs. Traffic to published ports may be interrupted while the engine is down.
+
 Root may do this, and whom polkit allows org.freedesktop.systemd1.manage-units.
 
 Exit status: 0 restarted and works; 1 refused, failed, or not proved to work; 69 the bus can't be reached."
@@ -31,6 +36,9 @@ pub struct Restart {
     /// Restart although containers die
     #[arg(long)]
     yes: bool,
+    /// Lose no container: with live-restore on for the time of the restart
+    #[arg(long, conflicts_with_all = ["yes", "force", "timeout"])]
+    lossless: bool,
     /// Restart although a job is under way or the unit is changing its state
     #[arg(long)]
     force: bool,
@@ -53,6 +61,9 @@ const LONGEST_LIMIT: Duration = Duration::from_secs(3600);
 
 impl Restart {
     pub fn run(self) -> Result<(), Failure> {
+        if self.lossless {
+            return super::lossless::start(self.json);
+        }
         let target = self.target.resolve()?;
         if let Some(note) = &target.note {
             remark(&format!("note: {note}"));

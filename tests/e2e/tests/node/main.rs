@@ -13,6 +13,7 @@ mod fleet;
 mod guarded;
 mod journal;
 mod lister;
+mod lossless;
 mod package;
 mod relay;
 mod reload;
