@@ -19,5 +19,6 @@ mod relay;
 mod reload;
 mod repair;
 mod secured;
+mod soak;
 mod status;
 mod trouble;
