@@ -68,8 +68,10 @@ test: setup ## everything: check, integration tests, the package, and real machi
 	@$(STEP) --end
 
 .PHONY: test-full
-test-full: test ## the same, then machines of the newer Debian releases, and long property tests
+test-full: test ## the same, then machines of the newer Debian releases, an hour of random faults, and long property tests
 	@$(STEP) --begin
+	@SWARM_E2E_SOAK=3600 $(STEP) 'an hour of random faults' \
+		cargo test --package e2e --test node --locked -- --nocapture soak::
 	@for suite in $(FULL_SUITES); do \
 		SWARM_E2E_SUITE=$$suite $(STEP) "booted machines: $$suite" \
 			cargo test --package e2e --test node --locked -- --test-threads=$(SWARM_E2E_THREADS) || exit; \
