@@ -39,6 +39,8 @@ pub struct UnitReport {
 /// The last run of a service, in microseconds of the machine's monotonic clock; 0 is never.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UnitRun {
+    /// When it last began to start.
+    pub inactive_exit: u64,
     /// When its main process began.
     pub main_start: u64,
     pub main_exit: u64,

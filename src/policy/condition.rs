@@ -39,12 +39,15 @@ pub fn diagnose(signs: &Signs<'_>) -> Condition {
 /// is the other way round. And systemd starts one that failed by itself anew, until its limit is reached, if it is told
 /// to: where it did not, somebody has stopped it meanwhile.
 pub fn was_stopped(report: &UnitReport) -> bool {
-    if report.state.active != ActiveState::Failed {
+    // somebody restarted it more often than systemd allows: nobody wanted it down
+    if report.state.active != ActiveState::Failed || report.result == "start-limit-hit" {
         return false;
     }
-    let UnitRun { main_start, main_exit, active_enter, active_exit, restart } = &report.run;
-    let was_active = *main_start > 0 && main_start <= active_enter && active_enter <= active_exit;
-    let stopped_first = was_active && active_exit < main_exit;
+    let UnitRun { inactive_exit, main_start, main_exit, active_enter, active_exit, restart } = &report.run;
+    // no later start has failed
+    let last_run = *main_start > 0 && inactive_exit <= main_start;
+    let stopped_first =
+        last_run && main_start <= active_enter && active_enter <= active_exit && active_exit < main_exit;
     let given_up = report.limits.start_burst == 0 || report.restarts + 1 >= report.limits.start_burst;
     stopped_first || (!matches!(restart.as_str(), "" | "no") && !given_up)
 }

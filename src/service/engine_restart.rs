@@ -56,7 +56,7 @@ pub enum RestartFault {
     #[error("the restart is still under way after {}: {} is {state}", humantime::format_duration(*.limit), .unit)]
     OutOfTime { unit: String, limit: Duration, state: String },
     /// The unit, and its state.
-    #[error("not restarted: {0} is {1} by now")]
+    #[error("{0} is {1} by now")]
     Overtaken(String, String),
     #[error("the bus was away meanwhile, and {0} is the same process as before")]
     NotRestarted(String),

@@ -95,6 +95,10 @@ struct Watch {
     story: Story,
     /// The condition that was told last.
     told: Condition,
+    /// Since when nothing can be told.
+    blind_since: Option<Moment>,
+    /// Why nothing is done, in words.
+    refused: Option<(Refusal, String)>,
     last: Option<Repaired>,
     trouble: Limiter,
 }
@@ -114,6 +118,8 @@ impl Repairer {
             sighting: Sighting::default(),
             story: Story::default(),
             told: Condition::Unseen,
+            blind_since: None,
+            refused: None,
             last: None,
             trouble: Limiter::new(TROUBLE_INTERVAL),
         };
@@ -122,7 +128,7 @@ impl Repairer {
         loop {
             self.beat.tick();
             self.look(&mut watch);
-            self.publish(&watch);
+            self.publish(&mut watch);
             let wake = watch.supervision.wake_at().filter(|at| *at > self.now());
             let wake = wake.map_or(self.clock.next_turn(), |at| self.of_clock(at).min(self.clock.next_turn()));
             // Cancel-safe: `changed` marks nothing seen until it returns, an order is taken out of the channel only when
@@ -191,7 +197,10 @@ impl Repairer {
         match finding {
             Finding::Around(around) => {
                 watch.around = around;
-                self.see(watch).await;
+                // what changed meanwhile is looked at first
+                if watch.looked_at.is_some() {
+                    self.see(watch).await;
+                }
             }
             Finding::Containers(sighting) => {
                 let risk = assess(&sighting, watch.engine.as_ref());
@@ -207,10 +216,6 @@ impl Repairer {
 
     /// The condition as it is now.
     async fn see(&mut self, watch: &mut Watch) {
-        // what changed since the last look around is looked at first
-        if watch.looked_at.is_none() {
-            return;
-        }
         let condition = diagnose(&Signs {
             unit: &self.units.borrow(),
             health: &self.outlook.borrow().health,
@@ -318,16 +323,20 @@ impl Repairer {
         }
     }
 
-    fn publish(&self, watch: &Watch) {
+    fn publish(&self, watch: &mut Watch) {
+        let refusal = watch.supervision.refusal().map(|(_, refusal)| refusal);
+        // said once: the same date again would be another second now and then
+        if watch.refused.as_ref().map(|(refusal, _)| *refusal) != refusal {
+            watch.refused = refusal.map(|refusal| (refusal, self.in_words(watch, refusal)));
+        }
         let (supervision, tools) = (&watch.supervision, self.tools.borrow());
         let doing = supervision.doing();
-        let refused = supervision.refusal().map(|(_, refusal)| (refusal, self.in_words(watch, refusal)));
         let next = Supervised {
             mode: tools.settings.mode,
             condition: supervision.condition(),
             detail: watch.detail(),
             doing,
-            refused: refused.filter(|_| doing == Doing::Nothing),
+            refused: watch.refused.clone().filter(|_| doing == Doing::Nothing),
             restarts: (supervision.in_window(), tools.settings.budget),
             last: watch.last.clone(),
         };

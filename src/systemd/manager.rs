@@ -218,6 +218,7 @@ fn report(unit: &mut Properties<'_>, service: &mut Properties<'_>, job: Option<J
         invocation: unit.bytes("InvocationID"),
         triggered_by: unit.texts("TriggeredBy"),
         run: UnitRun {
+            inactive_exit: unit.number("InactiveExitTimestampMonotonic"),
             main_start: service.number("ExecMainStartTimestampMonotonic"),
             main_exit: service.number("ExecMainExitTimestampMonotonic"),
             active_enter: unit.number("ActiveEnterTimestampMonotonic"),

@@ -163,7 +163,14 @@ fn failed_report(times: [u64; 4], restart: &str, restarts: u32) -> UnitReport {
         cpu_affinity: Vec::new(),
         invocation: Vec::new(),
         triggered_by: Vec::new(),
-        run: UnitRun { main_start, main_exit, active_enter, active_exit, restart: restart.to_owned() },
+        run: UnitRun {
+            inactive_exit: main_start.saturating_sub(5),
+            main_start,
+            main_exit,
+            active_enter,
+            active_exit,
+            restart: restart.to_owned(),
+        },
     }
 }
 
@@ -182,6 +189,12 @@ fn a_stop_that_ended_with_a_kill_is_a_stop() {
         assert_eq!(was_stopped(&failed_report(times, restart, restarts)), stopped, "{what}");
     }
     let report = failed_report([10, 20, 90, 100], "always", 0);
+    // the stop of a restart, whose start failed before there was a process
+    let mut restarted = failed_report([10, 20, 90, 100], "always", 3);
+    restarted.run.inactive_exit = 110;
+    assert!(!was_stopped(&restarted));
+    let limit = UnitReport { result: "start-limit-hit".to_owned(), ..report.clone() };
+    assert!(was_stopped(&report) && !was_stopped(&limit), "restarted once too often");
     let active = UnitState { active: ActiveState::Active, ..report.state.clone() };
     assert!(!was_stopped(&UnitReport { state: active, ..report.clone() }));
     let view = UnitView::Known(report.state);

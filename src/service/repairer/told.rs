@@ -4,6 +4,7 @@ use super::{Repairer, Watch};
 use crate::model::moment::utc;
 use crate::model::{Condition, Culprit, Moment, Refusal, Repair, Repaired, Sighting};
 use crate::policy::advice::advice;
+use crate::service::TICK;
 use crate::service::engine_restart::{Recovery, RestartFault};
 use crate::state::STORY;
 use crate::telemetry::{Event, emit};
@@ -40,6 +41,12 @@ impl Repairer {
 
     /// Transitions, for what needs somebody's eye; that it works, or was stopped, is said by the prober.
     pub(super) async fn tell(&self, watch: &mut Watch, condition: Condition) {
+        watch.blind_since =
+            (condition == Condition::CannotTell).then(|| watch.blind_since.unwrap_or_else(|| self.now()));
+        // at the start, and while the bus comes back, that is so for a moment
+        if watch.blind_since.is_some_and(|since| self.now().since(since) < TICK) {
+            return;
+        }
         let was = std::mem::replace(&mut watch.told, condition);
         if was == condition {
             return;
@@ -128,13 +135,14 @@ impl Repairer {
             Ok(recovery) => (true, format!("the engine works again after {}", seconds(recovery.took))),
             Err(fault) => (false, fault.to_string()),
         };
-        let overtaken = matches!(outcome, Err(RestartFault::Overtaken(..)));
-        self.metrics.repaired(works);
-        if works || overtaken {
-            emit(&Event::RepairDone { unit: &unit, condition: repair.condition.name(), text: &text });
-        } else {
-            emit(&Event::RepairFailed { unit: &unit, condition: repair.condition.name(), text: &text });
-        }
+        let (unit, condition) = (unit.as_str(), repair.condition.name());
+        let (event, word) = match outcome {
+            Ok(_) => (Event::RepairDone { unit, condition, text: &text }, "recovered"),
+            Err(RestartFault::Overtaken(..)) => (Event::RepairCalledOff { unit, condition, text: &text }, "called_off"),
+            Err(_) => (Event::RepairFailed { unit, condition, text: &text }, "failed"),
+        };
+        emit(&event);
+        self.metrics.repaired(word);
         watch.last = Some(Repaired { at: self.clock.now(), repair, works, outcome: text.clone() });
         watch.story.add(self.clock.date(), &text);
         let condition = if works { Condition::Working } else { repair.condition };

@@ -92,6 +92,7 @@ impl Event<'_> {
             Self::Undrained { by } => Fields { by, ..none },
             Self::EngineDiagnosed { unit, condition, text }
             | Self::RepairDone { unit, condition, text }
+            | Self::RepairCalledOff { unit, condition, text }
             | Self::RepairFailed { unit, condition, text }
             | Self::RepairWould { unit, condition, text } => {
                 Fields { unit: Some(unit), condition: Some(condition), reason: Some(text), ..none }

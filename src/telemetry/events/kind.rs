@@ -120,6 +120,7 @@ kinds! {
     EngineDiagnosed: repair::ENGINE_DIAGNOSED,
     RepairBegun: repair::REPAIR_BEGUN,
     RepairDone: repair::REPAIR_DONE,
+    RepairCalledOff: repair::REPAIR_CALLED_OFF,
     RepairFailed: repair::REPAIR_FAILED,
     RepairRefused: repair::REPAIR_REFUSED,
     RepairWould: repair::REPAIR_WOULD,

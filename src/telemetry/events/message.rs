@@ -40,6 +40,7 @@ impl fmt::Display for Event<'_> {
                 write!(f, "restarting {unit} (restart {number} of {budget}): {text}")
             }
             Self::RepairDone { unit, text, .. } => write!(f, "{unit} was restarted: {text}"),
+            Self::RepairCalledOff { unit, text, .. } => write!(f, "the restart of {unit} is called off: {text}"),
             Self::RepairFailed { unit, text, .. } => write!(f, "the restart of {unit} did not help: {text}"),
             Self::RepairRefused { unit, text, .. } => write!(f, "{unit} is not restarted: {text}"),
             Self::RepairWould { unit, text, .. } => write!(f, "{unit} would be restarted now (dry-run): {text}"),

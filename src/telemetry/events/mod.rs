@@ -242,6 +242,12 @@ pub enum Event<'a> {
         condition: &'a str,
         text: &'a str,
     },
+    /// Something else came first; nothing was done.
+    RepairCalledOff {
+        unit: &'a str,
+        condition: &'a str,
+        text: &'a str,
+    },
     RepairFailed {
         unit: &'a str,
         condition: &'a str,

@@ -48,6 +48,7 @@ fn sparse() -> Vec<Event<'static>> {
         Event::EngineDiagnosed { unit: e, condition: e, text: e },
         Event::RepairBegun { unit: e, condition: e, text: e, number: 0, budget: 0, incident: e },
         Event::RepairDone { unit: e, condition: e, text: e },
+        Event::RepairCalledOff { unit: e, condition: e, text: e },
         Event::RepairFailed { unit: e, condition: e, text: e },
         Event::RepairRefused { unit: e, condition: e, why: e, text: e },
         Event::RepairWould { unit: e, condition: e, text: e },

@@ -43,7 +43,7 @@ pub struct Counts {
 }
 
 /// How a restart of the engine by the agent can come out.
-pub const REPAIRED: [&str; 2] = ["recovered", "failed"];
+pub const REPAIRED: [&str; 3] = ["recovered", "failed", "called_off"];
 
 impl Default for Counts {
     fn default() -> Self {

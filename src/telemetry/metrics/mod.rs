@@ -5,7 +5,7 @@ mod counts;
 mod families;
 mod sample;
 
-pub use counts::REQUEST_FAILURES;
+pub use counts::{REPAIRED, REQUEST_FAILURES};
 pub use prometheus::Error;
 pub use sample::Sample;
 
@@ -63,9 +63,9 @@ impl Metrics {
         *count += 1;
     }
 
-    /// A restart of the engine by the agent has come to its end.
-    pub fn repaired(&self, works: bool) {
-        self.counts().repairs.add(Some(counts::REPAIRED[usize::from(!works)]));
+    /// A restart of the engine by the agent has come to its end; `outcome` is one of [`REPAIRED`].
+    pub fn repaired(&self, outcome: &'static str) {
+        self.counts().repairs.add(Some(outcome));
     }
 
     /// A guard said no to a restart of the engine.

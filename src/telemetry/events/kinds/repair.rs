@@ -26,6 +26,14 @@ pub const REPAIR_DONE: Declared = Kind::info("repair-done", "f850b6c76c2d44a2a46
     remedy: "`swarm-agent why` tells the whole story; `journalctl -u docker` may say what it was.",
 });
 
+pub const REPAIR_CALLED_OFF: Declared = Kind::info("repair-called-off", "193e4a1d78fa4f3cbd0c0754add0f173").always().means(Text {
+    subject: "A restart of the Docker Engine was called off",
+    happened: "@UNIT@ was to be restarted by the agent: @SWARM_AGENT_REASON@.",
+    matters: "The engine came back, or somebody else did something about it, at the last moment. Nothing was done; it counts as a \
+              restart all the same.",
+    remedy: "Nothing to do; `swarm-agent why` tells what was seen.",
+});
+
 pub const REPAIR_FAILED: Declared = Kind::error("repair-failed", "cd015c9d26d7456cae6f8450b7d4eff9").always().means(Text {
     subject: "A restart of the Docker Engine did not help",
     happened: "@UNIT@ was to be restarted by the agent: @SWARM_AGENT_REASON@.",
