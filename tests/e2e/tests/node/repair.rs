@@ -270,8 +270,18 @@ fn containers_that_would_die_keep_the_engine_down_until_somebody_decides() -> Te
     let why = node.ok(["swarm-agent", "why"])?;
     assert!(why.contains("The containers still run") && why.contains("not over as far as the agent knows"), "{why}");
 
+    // whose containers may die gets its restart
+    let may = "/etc/swarm-agent/config.d/20-test.toml";
+    node.write(may, "[supervision]\nwhen-containers-at-risk = \"restart\"\n")?;
+    node.ok(["systemctl", "reload", "swarm-agent"])?;
+    wait_said(node, REPAIR_BEGUN, "restarting docker.service (restart 1 of 2)")?;
+    wait_condition(node, "working")?;
+    assert!(!node.run(["test", "-d", &format!("/proc/{pid}")])?.success(), "it died with the engine's restart");
+    node.ok(["rm", may])?;
+    node.ok(["systemctl", "reload", "swarm-agent"])?;
+    node.ok(["swarm-agent", "engine", "reset"])?;
+
     // with live-restore they outlive it
-    node.ok(["systemctl", "start", "docker"])?;
     node.write("/etc/docker/daemon.json", "{\"live-restore\": true}")?;
     node.ok(["systemctl", "reload", "docker"])?;
     node.ok(["docker", "start", "web"])?;
@@ -281,7 +291,7 @@ fn containers_that_would_die_keep_the_engine_down_until_somebody_decides() -> Te
         Ok(node.read("/var/lib/swarm-agent/supervision.json")?.contains("\"live_restore\":true"))
     })?;
     node.signal("docker.service", Signal::SIGKILL)?;
-    wait_said(node, REPAIR_BEGUN, "docker.service")?;
+    until("one more restart", 30 * SECOND, || Ok(said(node, REPAIR_BEGUN)?.len() == 2))?;
     wait_condition(node, "working")?;
     assert_eq!(node.ok(["docker", "inspect", "--format", "{{.State.Pid}}", "web"])?, pid, "the container died");
     Ok(())
