@@ -53,7 +53,7 @@ impl Restraint {
             Some(kind) if !self.0.off.load(Ordering::Relaxed) => {
                 let (mut chatter, now) = (self.chatter(), self.now());
                 let word = match kind.level {
-                    Level::Error => chatter.step_urgent(kind.name, now),
+                    Level::Critical | Level::Error => chatter.step_urgent(kind.name, now),
                     Level::Warning | Level::Info => chatter.step(kind.name, now),
                 };
                 if word == Word::Hold {

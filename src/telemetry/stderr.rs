@@ -15,6 +15,7 @@ pub struct Stderr {
 impl<S: Subscriber> Layer<S> for Stderr {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let (priority, word) = match *event.metadata().level() {
+            Level::ERROR if event.metadata().target() == super::events::CRITICAL => (2, "critical: "),
             Level::ERROR => (3, "error: "),
             Level::WARN => (4, "warning: "),
             Level::INFO => (6, ""),

@@ -16,6 +16,8 @@ pub struct Kind {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
+    /// Somebody has to come.
+    Critical,
     Error,
     Warning,
     Info,
@@ -41,6 +43,10 @@ pub struct Declared {
 impl Kind {
     pub(super) const fn error(name: &'static str, id: &'static str) -> Self {
         Self { name, id, level: Level::Error, always: false }
+    }
+
+    pub(super) const fn critical(name: &'static str, id: &'static str) -> Self {
+        Self { name, id, level: Level::Critical, always: false }
     }
 
     pub(super) const fn warning(name: &'static str, id: &'static str) -> Self {

@@ -305,11 +305,18 @@ impl<'a> Event<'a> {
     }
 }
 
+/// The target of what is worse than an error, for which tracing has no level.
+pub const CRITICAL: &str = "swarm_agent::critical";
+
 /// Logs the event. Field names are what the journal shows, in lower case.
 pub fn emit(event: &Event<'_>) {
     macro_rules! at {
         ($level:expr, $fields:ident) => {
+            at!(module_path!(), $level, $fields)
+        };
+        ($target:expr, $level:expr, $fields:ident) => {
             tracing::event!(
+                target: $target,
                 $level,
                 message_id = event.kind().id,
                 unit = $fields.unit,
@@ -338,6 +345,7 @@ pub fn emit(event: &Event<'_>) {
     }
     let fields = event.fields();
     match event.kind().level {
+        Level::Critical => at!(CRITICAL, tracing::Level::ERROR, fields),
         Level::Error => at!(tracing::Level::ERROR, fields),
         Level::Warning => at!(tracing::Level::WARN, fields),
         Level::Info => at!(tracing::Level::INFO, fields),

@@ -130,7 +130,7 @@ fn an_entry_says_its_kind() {
     for event in &events {
         let (kind, fields) = (event.kind(), logged(event));
         let level = match kind.level {
-            Level::Error => "ERROR",
+            Level::Critical | Level::Error => "ERROR",
             Level::Warning => "WARN",
             Level::Info => "INFO",
         };

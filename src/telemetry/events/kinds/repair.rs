@@ -57,7 +57,7 @@ pub const REPAIR_WOULD: Declared = Kind::info("repair-would", "5588718c53f14cc38
     remedy: "If that is what you want of the agent: supervision.mode = \"enforce\".",
 });
 
-pub const REPAIR_GIVEN_UP: Declared = Kind::error("repair-given-up", "57417a50872444f6bef50b95af37309b").always().means(Text {
+pub const REPAIR_GIVEN_UP: Declared = Kind::critical("repair-given-up", "57417a50872444f6bef50b95af37309b").always().means(Text {
     subject: "The agent gives up on the Docker Engine for now",
     happened: "@UNIT@ is left alone until @SWARM_AGENT_UNTIL@: @SWARM_AGENT_REASON@.",
     matters: "The host stays out of the list. More restarts would not help, and could make things worse.",

@@ -35,6 +35,7 @@ fn table() -> String {
     );
     for Declared { kind, text: Text { subject, .. } } in DECLARED {
         let level = match kind.level {
+            Level::Critical => "critical",
             Level::Error => "error",
             Level::Warning => "warning",
             Level::Info => "info",

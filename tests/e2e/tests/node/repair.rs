@@ -306,6 +306,8 @@ fn an_engine_that_can_not_start_gets_its_budget_over_restarts_and_reboots_and_no
     let given_up = wait_said(node, "repair-given-up", "giving up on docker.service until ")?;
     assert!(given_up.contains("because 2 restarts within 10m did not help"), "{given_up}");
     assert_eq!(said(node, REPAIR_BEGUN)?.len(), 2);
+    let critical = node.ok(["journalctl", "--boot", "--unit=swarm-agent", "--priority=crit", "--output=cat"])?;
+    assert!(critical.lines().count() == 1 && critical.contains("giving up on docker.service"), "{critical}");
     node.ok(["systemctl", "restart", "swarm-agent"])?;
     until("the budget is still used up", 30 * SECOND, || Ok(supervision(node)?["refused"]["guard"] == "budget"))?;
     // a boot that waits for nobody
