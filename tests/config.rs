@@ -158,6 +158,19 @@ fn a_proxy_that_was_set_for_nothing_is_noticed() -> TestResult {
 }
 
 #[test]
+fn a_ttl_that_outlives_no_lost_heartbeat_is_noticed() -> TestResult {
+    let root = Root::new("[discovery]\nttl = \"15s\"\nheartbeat = \"10s\"\n")?;
+    let (code, text, _) = said(&root.check(&[], &[])?);
+    assert!(
+        code == Some(0) && text.contains("notice: discovery.ttl = 15s is less than two heartbeats (10s)"),
+        "{text}"
+    );
+    let root = Root::new("[discovery]\nttl = \"20s\"\nheartbeat = \"10s\"\n")?;
+    assert!(!said(&root.check(&[], &[])?).1.contains("notice"));
+    Ok(())
+}
+
+#[test]
 fn a_proxy_is_shown_with_its_variable_and_without_its_password() -> TestResult {
     let root = Root::new("")?;
     let mut show = Command::new(env!("CARGO_BIN_EXE_swarm-agent"));

@@ -117,6 +117,7 @@ fn check_agent(sources: &Sources, connect: bool) -> Result<Result<Report, Config
     let findings = if connect { Some(super::runtime()?.block_on(connect::agent(&loaded.settings))) } else { None };
     let (mut notices, warning) = (explain::notices(&loaded), exposed(&loaded.settings.discovery));
     notices.extend(no_rule(&loaded.settings));
+    notices.extend(hasty(&loaded.settings.discovery));
     Ok(Ok(Report { merged: loaded.merged, notices, warning, findings }))
 }
 
@@ -136,6 +137,19 @@ fn no_rule(settings: &AgentSettings) -> Option<String> {
             "supervision.containerd = \"restart\" has no effect: the agent needs a polkit rule for it, which is installed by \
              hand: cp /usr/share/swarm-agent/{RULE} {}/",
             RULES[0]
+        )
+    })
+}
+
+/// One beat that is lost, or late, must not cost the entry.
+fn hasty(settings: &DiscoverySettings) -> Option<String> {
+    let (ttl, heartbeat) = (settings.ttl, settings.heartbeat);
+    (ttl < heartbeat * 2).then(|| {
+        format!(
+            "discovery.ttl = {} is less than two heartbeats ({}): one that is lost takes the node out of the list; three are \
+             usual",
+            humantime::format_duration(ttl),
+            humantime::format_duration(heartbeat)
         )
     })
 }
