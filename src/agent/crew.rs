@@ -8,7 +8,8 @@ use super::plan::Part;
 use super::tasks::{Task, Tasks};
 use super::{AgentError, Launch, repair};
 use crate::config::settings::AgentSettings;
-use crate::model::{Discovery, DiscoveryUrl, HeldEntry, Hosting, TokenUrl};
+use crate::host::affinity::{self, AffinityError};
+use crate::model::{CpuSet, CpuWish, Discovery, DiscoveryUrl, HeldEntry, Hosting, TokenUrl};
 use crate::service::embedded::Embedded;
 use crate::service::identity::Identified;
 use crate::service::readings::Readings;
@@ -38,6 +39,7 @@ pub struct Crew {
     own: Option<TokenUrl>,
     /// The engine's unit, over one connection for those who look at it.
     units: Arc<dyn UnitSource>,
+    cpus: Cpus,
     /// What the repairer works with.
     pub tools: watch::Sender<Tools>,
     embedded: Option<Task<()>>,
@@ -53,6 +55,30 @@ pub struct Crew {
     exposer: Option<Task<()>>,
     /// What no reload concerns.
     further: Vec<Task<()>>,
+}
+
+/// The CPUs of our threads.
+#[derive(Default)]
+struct Cpus {
+    /// Those that they had before they were put elsewhere.
+    given: Option<CpuSet>,
+}
+
+impl Cpus {
+    /// None: back to where they were.
+    fn put(&mut self, wish: Option<&CpuWish>) -> Result<(), AffinityError> {
+        match (wish, &self.given) {
+            (None, None) => return Ok(()),
+            (None, Some(given)) => affinity::apply(given)?,
+            (Some(wish), given) => {
+                let cpus = affinity::resolve(wish)?;
+                let given = given.clone().map_or_else(affinity::own, Ok)?;
+                affinity::apply(&cpus)?;
+                self.given = Some(given);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What may fail is made before anything is stopped.
@@ -76,6 +102,7 @@ impl Crew {
             restraint: launch.restraint.clone(),
             kept: KeptSockets::passed(),
             own: None,
+            cpus: Cpus::default(),
             tools: watch::Sender::new(repair::tools(&launch.loaded.settings, &units)),
             units,
             embedded: None,
@@ -96,11 +123,16 @@ impl Crew {
     /// Stops these parts where they run, and starts them with these settings. Nothing happens if it fails.
     pub async fn apply(&mut self, settings: &AgentSettings, parts: &BTreeSet<Part>) -> Result<(), AgentError> {
         let prepared = prepare(settings).await?;
+        if parts.contains(&Part::Affinity) {
+            self.cpus.put(settings.cpu_affinity.as_ref())?;
+        }
         let legacy = self.stop_parts(settings, parts).await;
         let legacy = self.without_own_list(legacy, prepared.cluster.as_ref());
         self.board.configured.send_replace(build::configured(settings, prepared.url.to_string()));
         for part in parts {
             match part {
+                // above: it may fail
+                Part::Affinity => {}
                 Part::Log => self.verbosity.set(settings.log_level.into()),
                 Part::Embedded => self.start_embedded(settings, prepared.cluster.as_ref()),
                 Part::Supervisor => {

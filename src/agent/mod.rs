@@ -13,6 +13,7 @@ mod tasks;
 use crate::config::settings::AgentSettings;
 use crate::config::{ConfigError, ConfigErrors, Loaded, Merged, Sources, load_agent};
 use crate::discovery::BackendError;
+use crate::host::affinity::{self, AffinityError};
 use crate::model::{Complaint, Discovery, Reading, ReloadOutcome};
 use crate::service::api::{Api, Desk, ReloadOrder};
 use crate::service::drainer::{self, DrainOrder, Drainer};
@@ -59,6 +60,8 @@ pub enum AgentError {
     Signals(#[source] io::Error),
     #[error(transparent)]
     Backend(#[from] BackendError),
+    #[error("agent.cpu-affinity: {0}")]
+    Affinity(#[from] AffinityError),
     #[error("no token can be made for the embedded cluster: {0}")]
     Token(#[source] io::Error),
     #[error("reading the configuration took longer than {} s: is its disk all right?", READ_LIMIT.as_secs())]
@@ -175,8 +178,13 @@ impl Agent {
         // what needs a restart stays as it is until then
         loaded.settings.state_directory.clone_from(&self.loaded.settings.state_directory);
         let parts = plan::parts(changed.iter().copied());
-        if let Err(error) = self.crew.apply(&loaded.settings, &parts).await {
-            return failed(&error);
+        match self.crew.apply(&loaded.settings, &parts).await {
+            Ok(()) => {}
+            Err(AgentError::Affinity(error)) => {
+                let errors = vec![misplaced(&loaded.merged, CPU_AFFINITY, &error.to_string())];
+                return ReloadOutcome::Rejected { errors };
+            }
+            Err(error) => return failed(&error),
         }
         self.loaded = loaded;
         let owned = |keys: Vec<&str>| keys.into_iter().map(str::to_owned).collect();
@@ -234,6 +242,22 @@ fn drainer(settings: &AgentSettings, board: &Board, orders: mpsc::Receiver<Drain
 
 fn rejected(errors: &ConfigErrors) -> ReloadOutcome {
     ReloadOutcome::Rejected { errors: errors.iter().map(ConfigError::complaint).collect() }
+}
+
+const CPU_AFFINITY: &str = "agent.cpu-affinity";
+
+/// A value that this machine has no use for, with its place.
+fn misplaced(merged: &Merged, key: &str, message: &str) -> Complaint {
+    let origin = merged.origin(key).map(ToString::to_string);
+    let place = origin.as_ref().map(|origin| format!("{origin}: ")).unwrap_or_default();
+    let text = format!("{place}{key}: {message}");
+    Complaint { origin, key: Some(key.to_owned()), message: message.to_owned(), text, ..Complaint::default() }
+}
+
+/// What a valid configuration has that this machine has no use for, at the start of a process.
+pub fn unusable(loaded: &Loaded<AgentSettings>) -> Option<Complaint> {
+    let error = affinity::resolve(loaded.settings.cpu_affinity.as_ref()?).err()?;
+    Some(misplaced(&loaded.merged, CPU_AFFINITY, &error.to_string()))
 }
 
 /// A valid configuration that could not be put in force.

@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 pub enum Part {
     /// The log's level.
     Log,
+    /// The CPUs of our threads.
+    Affinity,
     Embedded,
     Supervisor,
     Prober,
@@ -38,11 +40,12 @@ pub enum Effect {
 /// A key that is not listed would need a restart, and `every_key_has_its_effect` fails.
 pub fn effect(key: &str) -> Effect {
     use Part::{
-        Credentials, Embedded, Exposer, Identity, Locator, Log, Marker, Prober, Registrar, Repair, Status, Supervisor,
-        Verifier,
+        Affinity, Credentials, Embedded, Exposer, Identity, Locator, Log, Marker, Prober, Registrar, Repair, Status,
+        Supervisor, Verifier,
     };
     Effect::Parts(match key {
         "agent.log-level" => &[Log],
+        "agent.cpu-affinity" => &[Affinity],
         "discovery.url" => &[Embedded, Identity, Registrar, Credentials, Marker, Status],
         "discovery.embedded-listen" => &[Embedded, Identity, Registrar, Marker, Status],
         "discovery.advertise" => &[Locator],
@@ -98,10 +101,11 @@ pub fn parts<'k>(changed: impl IntoIterator<Item = &'k str>) -> BTreeSet<Part> {
 
 /// For a start: a reload from nothing.
 pub fn everything() -> BTreeSet<Part> {
-    use Part::{Credentials, Embedded, Exposer, Identity, Locator, Log};
+    use Part::{Affinity, Credentials, Embedded, Exposer, Identity, Locator, Log};
     use Part::{Marker, Prober, Registrar, Repair, Status, Supervisor, Verifier};
     [
         Log,
+        Affinity,
         Embedded,
         Supervisor,
         Prober,

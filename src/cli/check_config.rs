@@ -117,6 +117,7 @@ fn check_agent(sources: &Sources, connect: bool) -> Result<Result<Report, Config
     let findings = if connect { Some(super::runtime()?.block_on(connect::agent(&loaded.settings))) } else { None };
     let (mut notices, warning) = (explain::notices(&loaded), exposed(&loaded.settings.discovery));
     notices.extend(no_rule(&loaded.settings));
+    notices.extend(crate::agent::unusable(&loaded).map(|complaint| format!("on this machine: {}", complaint.text)));
     notices.extend(hasty(&loaded.settings.discovery));
     Ok(Ok(Report { merged: loaded.merged, notices, warning, findings }))
 }

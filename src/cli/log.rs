@@ -3,6 +3,7 @@
 use super::exit::{self, Failure};
 use crate::config::settings::LogLevel;
 use crate::config::{ConfigError, ConfigErrors};
+use crate::model::Complaint;
 use crate::systemd::notify::{Message, Notifier, SdNotify};
 use crate::telemetry::{self, Event, Telemetry, emit};
 
@@ -27,6 +28,15 @@ pub fn invalid_configuration(errors: &ConfigErrors) -> Failure {
     }
     let first = errors.iter().next().map(ConfigError::to_string).unwrap_or_default();
     SdNotify.notify(&[Message::Status(format!("configuration: {first}"))]);
+    Failure::said(exit::CONFIG)
+}
+
+/// The same for what is valid, and of no use on this machine.
+pub fn unusable(complaint: &Complaint) -> Failure {
+    let (place, key) = (complaint.origin.as_deref(), complaint.key.as_deref());
+    let (place, key) = (place.unwrap_or_default(), key.unwrap_or_default());
+    emit(&Event::ConfigInvalid { place, key, message: &complaint.text });
+    SdNotify.notify(&[Message::Status(format!("configuration: {}", complaint.text))]);
     Failure::said(exit::CONFIG)
 }
 

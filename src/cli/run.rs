@@ -35,6 +35,9 @@ impl Run {
 pub fn with(sources: &Sources) -> Result<(), Failure> {
     let loaded = load_agent(sources).map_err(|errors| log::invalid_configuration(&errors))?;
     let telemetry = log::init(loaded.settings.log_level)?;
+    if let Some(complaint) = agent::unusable(&loaded) {
+        return Err(log::unusable(&complaint));
+    }
     let began = Instant::now();
     let runtime = super::runtime()?;
     let launch = Launch {

@@ -60,6 +60,8 @@ pub enum Kind {
     NoProxy,
     /// A systemd unit whose name ends in `.service`.
     ServiceUnit,
+    /// `0-3,8`, or `numa:0`.
+    Cpus,
 }
 
 /// What holds when nobody sets the key.

@@ -2,7 +2,8 @@
 
 use crate::model::permission::Rules;
 use crate::model::{
-    Advertise, AdvertiseCheck, Discovery, Duplicates, Readers, ServerFiles, SupervisionSettings, TlsFiles, WayOut,
+    Advertise, AdvertiseCheck, CpuWish, Discovery, Duplicates, Readers, ServerFiles, SupervisionSettings, TlsFiles,
+    WayOut,
 };
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,6 +17,8 @@ pub struct AgentSettings {
     pub log_level: LogLevel,
     /// `agent.state-directory`
     pub state_directory: PathBuf,
+    /// `agent.cpu-affinity`; None is every CPU.
+    pub cpu_affinity: Option<CpuWish>,
     pub discovery: DiscoverySettings,
     pub engine: EngineSettings,
     pub supervision: SupervisionSettings,

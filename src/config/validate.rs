@@ -69,6 +69,7 @@ fn agent(b: &mut Builder<'_>) -> Option<AgentSettings> {
     Some(AgentSettings {
         log_level: b.take("agent.log-level")?,
         state_directory: b.take("agent.state-directory")?,
+        cpu_affinity: b.take("agent.cpu-affinity"),
         discovery: discovery?,
         engine: engine?,
         supervision: supervision?,

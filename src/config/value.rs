@@ -7,8 +7,8 @@ use crate::model::discovery_url::DiscoveryUrlError;
 use crate::model::no_proxy::NoProxyError;
 use crate::model::proxy::ProxyUrlError;
 use crate::model::{
-    Advertise, AdvertiseCheck, CREDENTIAL, Discovery, Duplicates, MayRestart, NoProxy, ProxySetting, Readers,
-    SupervisionMode,
+    Advertise, AdvertiseCheck, CREDENTIAL, CpuListError, CpuWish, Discovery, Duplicates, MayRestart, NoProxy,
+    ProxySetting, Readers, SupervisionMode,
 };
 use std::fmt;
 use std::net::SocketAddr;
@@ -30,6 +30,7 @@ pub enum Value {
     Text(String),
     Proxy(ProxySetting),
     NoProxy(NoProxy),
+    Cpus(CpuWish),
 }
 
 /// What is wrong with one value. The value of a secret is in none of them.
@@ -76,6 +77,8 @@ pub enum ValueProblem {
     NotProxy(ProxyUrlError),
     #[error("not a list of hosts: {0}")]
     NotNoProxy(NoProxyError),
+    #[error("not a list of CPUs: {0}")]
+    NotCpus(CpuListError),
 }
 
 /// Instead of an address to listen on.
@@ -102,6 +105,7 @@ pub fn parse(kind: &Kind, text: &str) -> Result<Value, ValueProblem> {
         Kind::ServiceUnit => service_unit(text).map(Value::Unit),
         Kind::Proxy => text.parse().map(Value::Proxy).map_err(ValueProblem::NotProxy),
         Kind::NoProxy => text.parse().map(Value::NoProxy).map_err(ValueProblem::NotNoProxy),
+        Kind::Cpus => text.parse().map(Value::Cpus).map_err(ValueProblem::NotCpus),
     }
 }
 
@@ -244,6 +248,7 @@ impl ValueProblem {
             Self::NotUnixSocket(_) => r#"write it like "unix:///run/docker.sock""#.to_owned(),
             Self::NotServiceUnit(_) => r#"write it like "docker.service""#.to_owned(),
             Self::NotProxy(_) => r#"write it like "http://proxy.example:3128", or "off" for none"#.to_owned(),
+            Self::NotCpus(_) => r#"write it like "0-1,4" or "numa:0""#.to_owned(),
             Self::NotNoProxy(_) => r#"write it like ".example.com,10.0.0.0/8""#.to_owned(),
             Self::NotInteger(_) => "write it like 3".to_owned(),
             Self::SocketPathTooLong(_) => "choose a shorter path".to_owned(),
@@ -268,6 +273,7 @@ impl fmt::Display for Value {
             Self::Unit(name) | Self::Text(name) => f.write_str(name),
             Self::Proxy(proxy) => proxy.fmt(f),
             Self::NoProxy(list) => list.fmt(f),
+            Self::Cpus(cpus) => cpus.fmt(f),
         }
     }
 }
@@ -311,6 +317,7 @@ from_value! {
     Path => PathBuf,
     Proxy => ProxySetting,
     NoProxy => NoProxy,
+    Cpus => CpuWish,
 }
 
 impl FromValue for String {

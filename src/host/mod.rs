@@ -1,5 +1,6 @@
 //! This host: who it is, and a folder of it that can be changed without a trace.
 
+pub mod affinity;
 pub mod overlay;
 pub mod processes;
 

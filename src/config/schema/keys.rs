@@ -39,6 +39,13 @@ pub const KEYS: &[Key] = &[
         ..key("agent.state-directory", Kind::Path, DefaultValue::StateDirectory("/var/lib/swarm-agent"))
     },
     Key {
+        doc: "The CPUs that the agent's own threads run on: a list, or all of a NUMA node, such as `numa:0`. Those that this \
+              machine does not have, or that a cgroup leaves out, don't count; if none is left, that is an error. The engine's \
+              are not changed by this. Not set by default: those that systemd gives the service (CPUAffinity=).",
+        example: r#""0-1,4""#,
+        ..key("agent.cpu-affinity", Kind::Cpus, DefaultValue::Unset)
+    },
+    Key {
         doc: "The cluster: http(s)://HOST:PORT/v1/clusters/TOKEN, etcd(s)://HOST:PORT,HOST:PORT/PREFIX, \
               consul(s)://HOST:PORT/PREFIX, zk(s)://HOST:PORT,HOST:PORT/PREFIX, or embedded: the agent then hosts the \
               discovery server itself (see discovery.embedded-listen). `swarm-agent create` makes a token. Whoever knows \

@@ -143,3 +143,45 @@ fn with_errors_the_old_settings_stay_and_everybody_who_looks_is_told() -> TestRe
     assert!(nobody.stderr.contains("systemctl status swarm-agent"), "{}", nobody.stderr);
     Ok(())
 }
+
+/// The CPUs of each thread of the agent.
+fn cpus(fleet: &Fleet) -> Result<Vec<String>> {
+    let pid = fleet.node.main_pid("swarm-agent.service")?;
+    let found = fleet.node.sh(&format!("grep -h Cpus_allowed_list /proc/{pid}/task/*/status"))?;
+    Ok(found.lines().filter_map(|line| line.split_whitespace().nth(1)).map(str::to_owned).collect())
+}
+
+#[test]
+fn every_thread_runs_on_the_cpus_that_are_wanted_and_an_impossible_wish_is_explained() -> TestResult {
+    let fleet = Fleet::registered("affinity", "")?;
+    let node = &fleet.node;
+    let all = cpus(&fleet)?;
+    assert!(all.len() >= 2 && all.iter().all(|set| *set == all[0]), "{all:?}");
+    let only = |cpu: &str| -> Result<bool> { Ok(cpus(&fleet)?.iter().all(|set| set == cpu)) };
+
+    assert_eq!(
+        reload_with(&fleet, "[agent]\ncpu-affinity = \"1,700\"\n")?,
+        "configuration reloaded: agent.cpu-affinity changed"
+    );
+    assert!(only("1")?, "{:?}", cpus(&fleet)?);
+    node.write(PATH, "[agent]\ncpu-affinity = \"700-701\"\n")?;
+    let output = reload(&fleet)?;
+    assert!(!output.success(), "{output:?}");
+    let told = node.run(["swarm-agent", "reload"])?;
+    let why = format!("{PATH}:2:16: agent.cpu-affinity: none of the CPUs 700-701 can be used here; 0-1 can");
+    assert!(told.status == 78 && told.stderr.contains(&why), "{told:?}");
+    assert!(node.unit("swarm-agent.service")?.get("StatusText").contains(&why));
+    assert!(only("1")?, "the old setting stays");
+    assert!(node.ok(["swarm-agent", "check-config"])?.contains(&format!("notice: on this machine: {why}")));
+    // a start with it ends at once, and is not tried again
+    node.run(["systemctl", "restart", "swarm-agent"])?;
+    let unit = node.wait_unit("swarm-agent.service", 10 * SECOND, |unit| unit.active_state() == "failed")?;
+    assert_eq!((unit.get("ExecMainStatus"), unit.n_restarts()), ("78", 0));
+
+    node.write(PATH, "[agent]\ncpu-affinity = \"0\"\n")?;
+    node.ok(["systemctl", "start", "swarm-agent"])?;
+    assert!(only("0")?, "{:?}", cpus(&fleet)?);
+    assert_eq!(reload_with(&fleet, "")?, "configuration reloaded: agent.cpu-affinity changed");
+    assert_eq!(cpus(&fleet)?[0], all[0], "back to what systemd gave it");
+    Ok(())
+}
