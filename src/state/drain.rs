@@ -1,6 +1,6 @@
 //! The operator's word that the node is drained.
 
-use super::{StateError, replace, sync};
+use super::{StateError, in_time, replace, sync};
 use crate::model::Drain;
 use crate::model::moment::utc;
 use serde::{Deserialize, Serialize};
@@ -8,11 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
-use tokio::time::timeout;
-
-/// Bounds one write.
-const TIMEOUT: Duration = Duration::from_secs(5);
+use std::time::SystemTime;
 
 /// Keeps a drain over restarts and reboots.
 #[async_trait::async_trait]
@@ -66,17 +62,11 @@ impl DrainRecord for DrainFile {
         let text = drain.map(|drain| serde_json::to_string(&Document::of(drain)));
         let text = text.transpose().map_err(|error| self.error(error.into()))?;
         let (path, lock) = (self.path.clone(), Arc::clone(&self.writing));
-        // a disk takes as long as it likes: not on the runtime, and not waited for without end
-        let writing = tokio::task::spawn_blocking(move || {
+        let writing = move || {
             let _turn = lock.lock().unwrap_or_else(PoisonError::into_inner);
             write(&path, text.as_deref())
-        });
-        let written = match timeout(TIMEOUT, writing).await {
-            Ok(Ok(written)) => written,
-            Ok(Err(_)) => Err(io::Error::other("the thread that writes it ended by itself")),
-            Err(_) => Err(io::ErrorKind::TimedOut.into()),
         };
-        written.map_err(|error| self.error(error))
+        in_time(&self.path, writing).await
     }
 }
 
@@ -119,6 +109,7 @@ fn parse(text: &[u8]) -> Result<Drain, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn at(seconds: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)

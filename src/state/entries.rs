@@ -1,18 +1,15 @@
 //! The entries that are in a discovery service because of us.
 
-use super::{StateError, replace, sync};
+use super::{StateError, TIMEOUT, replace, sync};
 use crate::model::{HeldEntry, Hold, HostIdentity, NodeAddress};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-/// Bounds one write.
-const TIMEOUT: Duration = Duration::from_secs(5);
 const NOT_OURS: &str =
     "it was written on a machine with another id (is this one a copy of it?): what that one registered is left alone";
 

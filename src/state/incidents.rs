@@ -1,15 +1,11 @@
 //! What became of the engine, and what was to be seen of it then: one folder for each incident.
 
-use super::{StateError, replace, sync};
+use super::{StateError, in_time, replace, sync};
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-use tokio::time::timeout;
 
-/// Bounds one write.
-const TIMEOUT: Duration = Duration::from_secs(5);
 /// The newest that are kept.
 const KEPT: usize = 10;
 /// Of one file; the rest is cut off at its beginning, for the end tells most.
@@ -76,13 +72,7 @@ impl IncidentFolder {
 impl IncidentLog for IncidentFolder {
     async fn write(&self, incident: &str, files: Vec<Leaf>) -> Result<PathBuf, StateError> {
         let (own, incident) = (Self { path: self.path.clone() }, incident.to_owned());
-        let writing = tokio::task::spawn_blocking(move || own.put(&incident, &files));
-        let written = match timeout(TIMEOUT, writing).await {
-            Ok(Ok(written)) => written,
-            Ok(Err(_)) => Err(io::Error::other("the thread that writes it ended by itself")),
-            Err(_) => Err(io::ErrorKind::TimedOut.into()),
-        };
-        written.map_err(|error| StateError::new(&self.path, error))
+        in_time(&self.path, move || own.put(&incident, &files)).await
     }
 }
 

@@ -20,6 +20,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {cause}", path.display())]
@@ -44,6 +47,22 @@ impl StateError {
         };
         Self::new(path, io::Error::new(io::ErrorKind::InvalidData, format!("{why}; {outcome}")))
     }
+}
+
+/// Bounds one write.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A disk takes as long as it likes: the work is not done on the runtime, and not waited for without end.
+async fn in_time<T: Send + 'static>(
+    path: &Path,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, StateError> {
+    let done = match timeout(TIMEOUT, spawn_blocking(work)).await {
+        Ok(Ok(done)) => done,
+        Ok(Err(_)) => Err(io::Error::other("the thread that writes it ended by itself")),
+        Err(_) => Err(io::ErrorKind::TimedOut.into()),
+    };
+    done.map_err(|cause| StateError::new(path, cause))
 }
 
 /// Writes beside the file, then renames: who reads finds the old text or the new one. [`sync`] then makes it last.

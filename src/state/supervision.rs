@@ -1,6 +1,6 @@
 //! What the supervisor of the engine must not forget: its restarts, and what the engine said last.
 
-use super::{StateError, replace, sync};
+use super::{StateError, in_time, replace, sync};
 use crate::model::moment::utc;
 use crate::model::{Attempt, EngineInfo, Moment};
 use serde::{Deserialize, Serialize};
@@ -9,10 +9,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
-use tokio::time::timeout;
-
-/// Bounds one write.
-const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What is kept over restarts of the agent and of the host. Moments count from the boot.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -90,17 +86,11 @@ impl SupervisionRecord for SupervisionFile {
         let text = serde_json::to_string(&Document::of(memory, here));
         let text = text.map_err(|error| StateError::new(&self.path, error.into()))?;
         let (path, lock) = (self.path.clone(), Arc::clone(&self.writing));
-        // a disk takes as long as it likes: not on the runtime, and not waited for without end
-        let writing = tokio::task::spawn_blocking(move || {
+        let writing = move || {
             let _turn = lock.lock().unwrap_or_else(PoisonError::into_inner);
             replace(&path, &text, 0o600).and_then(|file| sync(&file, &path))
-        });
-        let written = match timeout(TIMEOUT, writing).await {
-            Ok(Ok(written)) => written,
-            Ok(Err(_)) => Err(io::Error::other("the thread that writes it ended by itself")),
-            Err(_) => Err(io::ErrorKind::TimedOut.into()),
         };
-        written.map_err(|error| StateError::new(&self.path, error))
+        in_time(&self.path, writing).await
     }
 }
 
