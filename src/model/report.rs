@@ -132,7 +132,7 @@ pub struct SupervisionReport {
     /// `enforce`, `dry-run` or `off`
     pub mode: String,
     /// `unseen`, `absent`, `masked`, `stopped`, `stopping`, `starting`, `failed`, `proving`, `working`, `doubtful`,
-    /// `socket_fault`, `hung`, `starved`, `runtime_hung`, `runtime_gone`, `broken`, `cannot_tell`.
+    /// `socket_fault`, `hung`, `starved`, `runtime_hung`, `runtime_gone`, `runtime_stopped`, `broken`, `cannot_tell`.
     pub condition: String,
     /// The same in words.
     pub text: String,

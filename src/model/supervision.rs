@@ -30,8 +30,10 @@ pub enum Condition {
     Starved,
     /// `/_ping` answers and `/info` does not: containerd hangs.
     RuntimeHung,
-    /// containerd has failed, was stopped, or the engine has lost it.
+    /// containerd has failed, or the engine has lost it.
     RuntimeGone,
+    /// containerd was stopped by somebody.
+    RuntimeStopped,
     /// It answers what an engine does not answer.
     Broken,
     /// Our own permissions, or the bus: nothing is said about the engine.
@@ -202,7 +204,7 @@ impl SupervisionMode {
 }
 
 impl Condition {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Unseen,
         Self::Absent,
         Self::Masked,
@@ -218,6 +220,7 @@ impl Condition {
         Self::Starved,
         Self::RuntimeHung,
         Self::RuntimeGone,
+        Self::RuntimeStopped,
         Self::Broken,
         Self::CannotTell,
     ];
@@ -240,6 +243,7 @@ impl Condition {
             Self::Starved => "starved",
             Self::RuntimeHung => "runtime_hung",
             Self::RuntimeGone => "runtime_gone",
+            Self::RuntimeStopped => "runtime_stopped",
             Self::Broken => "broken",
             Self::CannotTell => "cannot_tell",
         }
@@ -265,6 +269,7 @@ impl Condition {
             | Self::Starved
             | Self::RuntimeHung
             | Self::RuntimeGone
+            | Self::RuntimeStopped
             | Self::Broken => true,
             Self::Unseen
             | Self::Absent
@@ -329,6 +334,7 @@ impl fmt::Display for Condition {
             Self::Starved => "the engine does not answer, and this machine is starved",
             Self::RuntimeHung => "containerd hangs: the engine answers /_ping and not /info",
             Self::RuntimeGone => "containerd is gone: the engine runs without its runtime",
+            Self::RuntimeStopped => "containerd is stopped: the engine runs without its runtime",
             Self::Broken => "the engine answers what an engine does not answer",
             Self::CannotTell => "nothing can be told of it",
         })

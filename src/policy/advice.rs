@@ -22,6 +22,9 @@ pub fn advice(condition: Condition, refused: Option<Refusal>, failed: bool) -> &
             "Look at containerd first: systemctl status containerd; journalctl -u containerd. A restart of it keeps the \
              containers running: systemctl restart containerd."
         }
+        (None, Condition::RuntimeStopped) => {
+            "Start containerd, if nobody wants it stopped: systemctl start containerd."
+        }
         (None, Condition::SocketFault) => {
             "Look at the socket: systemctl status docker.socket; then systemctl restart docker."
         }

@@ -15,7 +15,9 @@ pub struct Signs<'a> {
     pub health: &'a EngineHealth,
     /// containerd.service, where there is one of its own.
     pub runtime: Option<&'a UnitState>,
-    /// Somebody stopped the unit, although that ended badly.
+    /// Somebody stopped containerd, although that ended badly.
+    pub runtime_stopped: bool,
+    /// Somebody stopped the engine, although that ended badly.
     pub stopped: bool,
     /// Programs of this machine wait for CPU, memory or disks.
     pub starved: bool,
@@ -74,7 +76,7 @@ pub fn diagnose_unit(unit: &UnitState) -> Option<Condition> {
 /// The gate sees a change of the unit a moment later than whoever looks at it: what does not fit together proves nothing.
 fn of_probes(signs: &Signs<'_>) -> Condition {
     match signs.health {
-        EngineHealth::Healthy(_) if signs.runtime.is_some_and(is_down) => Condition::RuntimeGone,
+        EngineHealth::Healthy(_) if signs.runtime.is_some_and(is_down) => without_runtime(signs),
         EngineHealth::Healthy(_) => Condition::Working,
         EngineHealth::Faulty { bad, limit, .. } if bad < limit => Condition::Doubtful,
         EngineHealth::Faulty { fault, .. } => of_fault(fault, signs),
@@ -94,16 +96,23 @@ fn of_probes(signs: &Signs<'_>) -> Condition {
 fn of_fault(fault: &ProbeFault, signs: &Signs<'_>) -> Condition {
     match fault {
         ProbeFault::Refused { .. } | ProbeFault::NoSocket { .. } => Condition::SocketFault,
-        ProbeFault::ContainerdGone => Condition::RuntimeGone,
+        // systemd is at it
+        ProbeFault::ContainerdGone if signs.runtime.is_some_and(|runtime| runtime.job.is_some()) => Condition::Doubtful,
+        ProbeFault::ContainerdGone => without_runtime(signs),
         ProbeFault::PingTimeout(_) | ProbeFault::InfoTimeout(_) if signs.starved => Condition::Starved,
         ProbeFault::PingTimeout(_) => Condition::Hung,
-        ProbeFault::InfoTimeout(_) if signs.runtime.is_some_and(is_down) => Condition::RuntimeGone,
+        ProbeFault::InfoTimeout(_) if signs.runtime.is_some_and(is_down) => without_runtime(signs),
         ProbeFault::InfoTimeout(_) => Condition::RuntimeHung,
         ProbeFault::Closed | ProbeFault::Status { .. } | ProbeFault::Garbled { .. } | ProbeFault::Io(_) => {
             Condition::Broken
         }
         ProbeFault::Permission { .. } | ProbeFault::NotConnected => Condition::CannotTell,
     }
+}
+
+fn without_runtime(signs: &Signs<'_>) -> Condition {
+    let inactive = signs.runtime.is_some_and(|runtime| runtime.active == ActiveState::Inactive);
+    if inactive || signs.runtime_stopped { Condition::RuntimeStopped } else { Condition::RuntimeGone }
 }
 
 /// Not while systemd starts it.

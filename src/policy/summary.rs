@@ -36,6 +36,7 @@ pub fn supervised(supervised: &Supervised) -> Option<String> {
     let detail = supervised.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
     let of_condition = match supervised.condition {
         Condition::RuntimeGone => Some(format!("containerd is gone{detail}")),
+        Condition::RuntimeStopped => Some("containerd is stopped".to_owned()),
         Condition::RuntimeHung => Some(format!("containerd hangs{detail}")),
         Condition::Starved => Some(format!("this machine is starved{detail}")),
         _ => None,

@@ -220,6 +220,7 @@ impl Repairer {
             unit: &self.units.borrow(),
             health: &self.outlook.borrow().health,
             runtime: watch.around.runtime.as_ref(),
+            runtime_stopped: watch.around.runtime_stopped,
             stopped: watch.around.stopped,
             starved: watch.around.starved.is_some(),
         });
@@ -257,12 +258,19 @@ impl Repairer {
             return;
         }
         let (hands, incidents) = (Arc::clone(&self.tools.borrow().hands), Arc::clone(&self.incidents));
-        let incident = watch.story.incident().to_owned();
+        let (incident, unit) = (watch.story.incident().to_owned(), self.unit_of(repair.culprit));
+        let outlook = self.outlook.clone();
         watch.errand = Some(Box::pin(async move {
-            if let Ok(files) = tokio::time::timeout(EVIDENCE_LIMIT, hands.evidence()).await
+            if let Ok(files) = tokio::time::timeout(EVIDENCE_LIMIT, hands.evidence(repair.condition)).await
                 && let Err(error) = incidents.write(&incident, files).await
             {
                 tracing::debug!(%error, "the evidence could not be kept");
+            }
+            // what answers again meanwhile needs no restart
+            let faulty = matches!(&outlook.borrow().health, EngineHealth::Faulty { bad, limit, .. } if bad >= limit);
+            if repair.condition == Condition::Hung && !faulty {
+                let overtaken = RestartFault::Overtaken(unit, "answering again".to_owned());
+                return Finding::Ended(Some(Box::new(Err(overtaken))));
             }
             Finding::Ended(Some(Box::new(hands.restart(repair.culprit, repair.condition).await)))
         }));

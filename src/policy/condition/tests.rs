@@ -26,7 +26,14 @@ fn faulty(fault: &ProbeFault, bad: u32) -> EngineHealth {
 /// With probes that are all well, as if one could be made.
 fn by_unit(unit: UnitState) -> Condition {
     let unit = UnitView::Known(unit);
-    diagnose(&Signs { unit: &unit, health: &well(), runtime: None, stopped: false, starved: false })
+    diagnose(&Signs {
+        unit: &unit,
+        health: &well(),
+        runtime: None,
+        runtime_stopped: false,
+        stopped: false,
+        starved: false,
+    })
 }
 
 #[test]
@@ -77,7 +84,14 @@ fn probes_tell_of_an_active_unit_once_they_are_sure() {
     ] {
         let view = UnitView::Known(unit(Loaded, Active, None));
         let (doubt, certainty) = (faulty(&fault, LIMIT - 1), faulty(&fault, LIMIT));
-        let signs = Signs { unit: &view, health: &certainty, runtime: None, stopped: false, starved: false };
+        let signs = Signs {
+            unit: &view,
+            health: &certainty,
+            runtime: None,
+            runtime_stopped: false,
+            stopped: false,
+            starved: false,
+        };
         assert_eq!(diagnose(&signs), sure, "{fault}");
         assert_eq!(diagnose(&Signs { health: &doubt, ..signs }), Condition::Doubtful, "{fault}");
         // a slow machine explains slowness, and nothing else
@@ -101,7 +115,14 @@ fn our_own_troubles_are_no_statement_about_the_engine() {
         (&blind, faulty(&timeout, LIMIT)),
         (&blind, well()),
     ] {
-        let signs = Signs { unit: view, health: &health, runtime: None, stopped: false, starved: false };
+        let signs = Signs {
+            unit: view,
+            health: &health,
+            runtime: None,
+            runtime_stopped: false,
+            stopped: false,
+            starved: false,
+        };
         assert_eq!(diagnose(&signs), Condition::CannotTell, "{health}");
     }
 }
@@ -112,7 +133,7 @@ fn containerd_is_named_when_it_is_down() {
     let hangs = ProbeFault::InfoTimeout(Duration::from_secs(1));
     for (active, job, expected) in [
         (Failed, None, Condition::RuntimeGone),
-        (Inactive, None, Condition::RuntimeGone),
+        (Inactive, None, Condition::RuntimeStopped),
         (Active, None, Condition::RuntimeHung),
         (Failed, Some(JobKind::Start), Condition::RuntimeHung),
     ] {
@@ -121,14 +142,30 @@ fn containerd_is_named_when_it_is_down() {
             unit: &view,
             health: &faulty(&hangs, LIMIT),
             runtime: Some(&runtime),
+            runtime_stopped: false,
             stopped: false,
             starved: false,
         };
         assert_eq!(diagnose(&signs), expected, "{active:?} {job:?}");
         // later engines answer everything while containerd is stopped
         let well = diagnose(&Signs { health: &well(), ..signs });
-        let expected = if expected == Condition::RuntimeGone { expected } else { Condition::Working };
+        let expected = if expected == Condition::RuntimeHung { Condition::Working } else { expected };
         assert_eq!(well, expected, "{active:?} {job:?}");
+        // it was stopped while it hung
+        let stopped = diagnose(&Signs { runtime_stopped: true, ..signs });
+        assert_ne!(stopped, Condition::RuntimeGone, "{active:?} {job:?}");
+    }
+    let lost = faulty(&ProbeFault::ContainerdGone, LIMIT);
+    for (active, job, expected) in [
+        (Active, None, Condition::RuntimeGone),
+        (Inactive, None, Condition::RuntimeStopped),
+        (Inactive, Some(JobKind::Start), Condition::Doubtful),
+    ] {
+        let runtime = unit(Loaded, active, job);
+        let runtime = Some(&runtime);
+        let signs =
+            Signs { unit: &view, health: &lost, runtime, runtime_stopped: false, stopped: false, starved: false };
+        assert_eq!(diagnose(&signs), expected, "{active:?} {job:?}");
     }
 }
 
@@ -136,7 +173,14 @@ fn containerd_is_named_when_it_is_down() {
 fn an_engine_that_was_not_probed_yet_is_being_proved() {
     let view = UnitView::Known(unit(Loaded, Active, None));
     for health in [EngineHealth::Proving { good: 1, need: 2 }, EngineHealth::Failed, EngineHealth::Restarting] {
-        let signs = Signs { unit: &view, health: &health, runtime: None, stopped: false, starved: true };
+        let signs = Signs {
+            unit: &view,
+            health: &health,
+            runtime: None,
+            runtime_stopped: false,
+            stopped: false,
+            starved: true,
+        };
         assert_eq!(diagnose(&signs), Condition::Proving, "{health}");
     }
 }
@@ -198,7 +242,14 @@ fn a_stop_that_ended_with_a_kill_is_a_stop() {
     let active = UnitState { active: ActiveState::Active, ..report.state.clone() };
     assert!(!was_stopped(&UnitReport { state: active, ..report.clone() }));
     let view = UnitView::Known(report.state);
-    let signs = Signs { unit: &view, health: &EngineHealth::Failed, runtime: None, stopped: true, starved: false };
+    let signs = Signs {
+        unit: &view,
+        health: &EngineHealth::Failed,
+        runtime: None,
+        runtime_stopped: false,
+        stopped: true,
+        starved: false,
+    };
     assert_eq!(diagnose(&signs), Condition::Stopped);
     assert_eq!(diagnose(&Signs { stopped: false, ..signs }), Condition::Failed);
 }

@@ -28,6 +28,8 @@ const PROC: &str = "/proc";
 pub struct Surroundings {
     /// containerd's unit, where there is one.
     pub runtime: Option<UnitState>,
+    /// containerd's unit is failed because somebody stopped it.
+    pub runtime_stopped: bool,
     /// The engine's unit is failed because somebody stopped it.
     pub stopped: bool,
     /// What the machine is short of.
@@ -41,8 +43,8 @@ pub trait Hands: Send + Sync {
     /// The containers, without the engine's help.
     async fn containers(&self) -> Sighting;
 
-    /// What there is to be seen, in files.
-    async fn evidence(&self) -> Vec<Leaf>;
+    /// What there is to be seen of an engine in this condition, in files.
+    async fn evidence(&self, seen: Condition) -> Vec<Leaf>;
 
     /// Restarts the unit of the culprit if it is still as it was `seen`, and proves that the engine works.
     async fn restart(&self, culprit: Culprit, seen: Condition) -> Result<Recovery, RestartFault>;
@@ -64,11 +66,11 @@ const EVIDENCE_LIMIT: Duration = Duration::from_secs(10);
 #[async_trait::async_trait]
 impl Hands for Host {
     async fn surroundings(&self) -> Surroundings {
-        let runtime = match self.units.look_at(&self.containerd).await {
-            UnitView::Known(unit) => Some(unit).filter(|unit| unit.load != LoadState::NotFound),
-            UnitView::Unknown(_) => None,
-        };
-        Surroundings { runtime, stopped: self.was_stopped().await, starved: starvation(&pressure()) }
+        let runtime = self.look_at(&self.containerd).await.filter(|unit| unit.load != LoadState::NotFound);
+        let engine = self.look_at(&self.engine).await;
+        let runtime_stopped = self.was_stopped(&self.containerd, runtime.as_ref()).await;
+        let stopped = self.was_stopped(&self.engine, engine.as_ref()).await;
+        Surroundings { runtime, runtime_stopped, stopped, starved: starvation(&pressure()) }
     }
 
     async fn containers(&self) -> Sighting {
@@ -81,23 +83,20 @@ impl Hands for Host {
         Sighting { scopes: scopes.map(ids), shims }
     }
 
-    async fn evidence(&self) -> Vec<Leaf> {
+    async fn evidence(&self, seen: Condition) -> Vec<Leaf> {
         let mut files = vec![("pressure.txt", told(&pressure()))];
         match Manager::connect().await {
             Ok(manager) => {
-                let (mut units, mut engine) = (String::new(), None);
+                let mut units = String::new();
                 for name in [&self.engine, &self.containerd] {
-                    match manager.report(name).await {
-                        Ok(report) => {
-                            units += &properties(&report);
-                            engine = engine.or(Some(report));
-                        }
-                        Err(error) => units += &format!("{name}: {error}\n\n"),
-                    }
+                    let report = manager.report(name).await;
+                    units += &report.map_or_else(|error| format!("{name}: {error}\n\n"), |report| properties(&report));
                 }
                 files.push(("units.txt", units));
                 files.extend(self.logs(&manager).await);
-                if engine.is_some_and(|engine| may_connect(&engine.state)) {
+                let engine = manager.report(&self.engine).await;
+                // a connection that is not accepted would start an engine that somebody stops now
+                if seen != Condition::Hung && engine.is_ok_and(|engine| may_connect(&engine.state)) {
                     files.push(("info.json", self.info().await));
                 }
             }
@@ -120,28 +119,32 @@ impl Hands for Host {
         {
             return Err(RestartFault::Overtaken(engine.name, engine.active_word));
         }
-        let inspector = Inspector::new(self.socket.clone(), ASK);
-        // a last time: what answers again needs no restart
-        if seen.is_up() && seen != Condition::RuntimeGone && inspector.prove().await.is_ok() {
-            return Err(RestartFault::Overtaken(engine.name, "answering".to_owned()));
-        }
         let before = if culprit == Culprit::Engine { engine } else { manager.report(unit).await? };
+        if before.state.active == ActiveState::Inactive || was_stopped(&before) {
+            return Err(RestartFault::Overtaken(before.name, "stopped".to_owned()));
+        }
         let own = before.limits.stop.unwrap_or_default() + before.limits.start.unwrap_or_default() + SLACK;
         let order = Order { engine: self.engine.clone(), before, limit: own.clamp(SHORTEST_LIMIT, LONGEST_LIMIT) };
+        let inspector = Inspector::new(self.socket.clone(), ASK);
         restart(manager, &inspector, &order, &mut |progress| tracing::debug!(?progress, "the restart goes on")).await
     }
 }
 
 impl Host {
+    async fn look_at(&self, unit: &str) -> Option<UnitState> {
+        match self.units.look_at(unit).await {
+            UnitView::Known(unit) => Some(unit),
+            UnitView::Unknown(_) => None,
+        }
+    }
+
     /// What can't be told is no failure to mend.
-    async fn was_stopped(&self) -> bool {
-        let failed = |unit: &UnitState| unit.active == ActiveState::Failed;
-        match self.units.look_at(&self.engine).await {
-            UnitView::Known(unit) if failed(&unit) => {}
-            _ => return false,
+    async fn was_stopped(&self, unit: &str, state: Option<&UnitState>) -> bool {
+        if state.is_none_or(|state| state.active != ActiveState::Failed) {
+            return false;
         }
         match Manager::connect().await {
-            Ok(manager) => manager.report(&self.engine).await.is_ok_and(|report| was_stopped(&report)),
+            Ok(manager) => manager.report(unit).await.is_ok_and(|report| was_stopped(&report)),
             Err(_) => true,
         }
     }

@@ -52,8 +52,10 @@ impl Hands for Machine {
         self.sighting.lock().unwrap().clone()
     }
 
-    async fn evidence(&self) -> Vec<Leaf> {
+    async fn evidence(&self, _: Condition) -> Vec<Leaf> {
         self.happen("evidence".to_owned());
+        // as long as it takes on a machine that is busy
+        sleep(Duration::from_millis(100)).await;
         vec![("units.txt", "x".to_owned())]
     }
 
@@ -279,6 +281,24 @@ async fn a_hung_engine_is_not_confused_with_a_starved_machine_or_a_runtime_that_
     node.tools.send_replace(tools);
     node.later(2).await;
     assert!(node.machine.done().contains(&"restart Runtime runtime_gone".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_answers_again_while_the_evidence_is_taken_is_left_alone() {
+    let node = Running::start(SETTINGS, Memory::default());
+    no_containers(&node.machine);
+    node.later(100).await;
+    node.machine.done();
+    node.outlook.send_replace(hung());
+    while !node.machine.log.lock().unwrap().contains(&"evidence".to_owned()) {
+        sleep(Duration::from_millis(5)).await;
+    }
+    node.outlook.send_replace(healthy());
+    node.later(10).await;
+    let said = node.machine.done();
+    assert!(said.contains(&"story docker.service is answering again by now".to_owned()), "{said:?}");
+    assert!(!said.iter().any(|what| what.starts_with("restart")), "{said:?}");
+    assert_eq!(node.supervised.borrow().condition, Condition::Working);
 }
 
 #[tokio::test(start_paused = true)]

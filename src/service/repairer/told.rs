@@ -175,8 +175,8 @@ impl Repairer {
 
 /// Where an engine neither works nor was stopped by somebody.
 fn remarkable(condition: Condition) -> bool {
-    condition.culprit().is_some()
-        || matches!(condition, Condition::SocketFault | Condition::Starved | Condition::Broken | Condition::CannotTell)
+    use Condition::{Broken, CannotTell, RuntimeStopped, SocketFault, Starved};
+    condition.culprit().is_some() || matches!(condition, SocketFault | Starved | RuntimeStopped | Broken | CannotTell)
 }
 
 /// With the containers, and the date when it ends by itself.
