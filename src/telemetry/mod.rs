@@ -15,12 +15,13 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
 use tracing::level_filters::LevelFilter;
-use tracing::{Dispatch, Metadata, Subscriber};
+use tracing::{Dispatch, Subscriber};
 use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::Layer;
 use tracing_subscriber::Registry;
-use tracing_subscriber::filter::{Targets, filter_fn};
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::reload;
 
 pub const IDENTIFIER: &str = "swarm-agent";
@@ -89,11 +90,7 @@ pub enum TelemetryError {
 pub fn init(level: LevelFilter, journal_stream: Option<&str>) -> Result<Telemetry, TelemetryError> {
     let native = stderr_is_journal(journal_stream).then(journald).and_then(Result::ok);
     let sink = match native {
-        Some((layer, critical)) => {
-            let is_critical = |metadata: &Metadata<'_>| metadata.target() == events::CRITICAL;
-            let layer = layer.with_filter(filter_fn(move |metadata| !is_critical(metadata)));
-            Dispatch::new(Registry::default().with(layer).with(critical.with_filter(filter_fn(is_critical))))
-        }
+        Some(layer) => Dispatch::new(Registry::default().with(layer)),
         // journald reads the priority from the prefix when only its stream can be reached
         None => Dispatch::new(Registry::default().with(stderr::Stderr { prefix: journal_stream.is_some() })),
     };
@@ -112,9 +109,22 @@ pub fn to(sink: Dispatch, level: LevelFilter) -> Result<(impl Subscriber + Send 
     Ok((Registry::default().with(filter).with(layer), Telemetry { flush, verbosity, restraint }))
 }
 
-/// One for most entries, and one for those that are critical.
-fn journald() -> io::Result<(tracing_journald::Layer, tracing_journald::Layer)> {
-    Ok((journald_with(Priority::Error)?, journald_with(Priority::Critical)?))
+/// One for most entries, and one for those that are critical. (Filters of layers don't hold for what is replayed.)
+struct Journal {
+    usual: tracing_journald::Layer,
+    critical: tracing_journald::Layer,
+}
+
+impl<S: Subscriber + for<'s> LookupSpan<'s>> Layer<S> for Journal {
+    fn on_event(&self, event: &tracing::Event<'_>, context: Context<'_, S>) {
+        let critical = event.metadata().target() == events::CRITICAL;
+        let layer = if critical { &self.critical } else { &self.usual };
+        layer.on_event(event, context);
+    }
+}
+
+fn journald() -> io::Result<Journal> {
+    Ok(Journal { usual: journald_with(Priority::Error)?, critical: journald_with(Priority::Critical)? })
 }
 
 fn journald_with(error: Priority) -> io::Result<tracing_journald::Layer> {

@@ -146,7 +146,7 @@ fn with_errors_the_old_settings_stay_and_everybody_who_looks_is_told() -> TestRe
 
 /// The CPUs of each thread of the agent.
 fn cpus(fleet: &Fleet) -> Result<Vec<String>> {
-    let pid = fleet.node.main_pid("swarm-agent.service")?;
+    let pid = fleet.node.unit("swarm-agent.service")?.main_pid();
     let found = fleet.node.sh(&format!("grep -h Cpus_allowed_list /proc/{pid}/task/*/status"))?;
     Ok(found.lines().filter_map(|line| line.split_whitespace().nth(1)).map(str::to_owned).collect())
 }
