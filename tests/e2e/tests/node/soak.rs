@@ -159,8 +159,12 @@ impl Soak {
         })
     }
 
-    /// The engine works, and the node is in.
+    /// The agent runs, the engine works, and the node is in.
     fn recovered(&self) -> Result<()> {
+        // its entry stays meanwhile
+        self.fleet
+            .node
+            .wait_unit("swarm-agent.service", 20 * SECOND, |unit| unit.is_active() && unit.main_pid() > 0)?;
         wait_for_every(SECOND / 2, "the engine works and the node is in", 120 * SECOND, || {
             let docker = self.fleet.node.run(["timeout", "2", "docker", "info"]).map_err(|error| error.to_string())?;
             match (docker.status, self.listed().map_err(|error| error.to_string())?) {
