@@ -53,14 +53,17 @@ pub enum LosslessFault {
     #[error("{what}: {cause}")]
     Files { what: &'static str, cause: io::Error },
     #[error(
-        "nothing was restarted: the engine did not take live-restore up within {} of its reload: it hangs, or reads another file",
+        "the engine did not take its configuration up within {} of its reload: it hangs, or reads another file",
         humantime::format_duration(RELOAD)
     )]
     NotTaken,
-    #[error("nothing was restarted: the reload of the engine ended with {0}")]
+    #[error("the reload of the engine ended with {0}")]
     Reload(JobResult),
     #[error(transparent)]
     Restart(#[from] RestartFault),
+    /// Behind a good restart.
+    #[error("restarted, but live-restore stays on until the engine's next start: {0}")]
+    LeftOn(Box<LosslessFault>),
     #[error("restarted, but the engine can't be asked for its containers: {0}")]
     Unproved(ProbeFault),
 }
@@ -105,7 +108,7 @@ impl Plan {
         }
         let outcome = outcome?;
         lifted?;
-        undone.map(|()| outcome)
+        undone.map(|()| outcome).map_err(|fault| LosslessFault::LeftOn(Box::new(fault)))
     }
 
     /// With live-restore on for the time of it.

@@ -37,7 +37,7 @@ pub struct Restart {
     #[arg(long)]
     yes: bool,
     /// Lose no container: with live-restore on for the time of the restart
-    #[arg(long, conflicts_with_all = ["yes", "force", "timeout"])]
+    #[arg(long, conflicts_with_all = ["yes", "force", "timeout", "unit", "socket"])]
     lossless: bool,
     /// Restart although a job is under way or the unit is changing its state
     #[arg(long)]
